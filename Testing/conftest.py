@@ -13,7 +13,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # A pytest without the paths of pyproject.toml (another rootdir) still finds the libraries.
-for folder in ("Testing", "CMBNetTraining", "CMBNetEvaluation", "CMBNet"):
+for folder in ("Testing/Library", "Testing", "CMBNetTraining", "CMBNetEvaluation", "CMBNet"):
     if str(REPOSITORY / folder) not in sys.path:
         sys.path.insert(0, str(REPOSITORY / folder))
 

@@ -181,7 +181,12 @@ class ConsoleProgress(Progress):
             from rich.progress import Progress as RichProgress
         except ImportError:
             return  # Slicer's Python has no rich; plain lines serve as well
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
         self._bar = RichProgress(*columns, console=Console(file=self._stream), transient=True)
         self._task = self._bar.add_task("Starting", total=1.0, left="")
         self._bar.start()

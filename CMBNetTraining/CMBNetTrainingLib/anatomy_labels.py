@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
+
 from CMBNetLib.location import region_code
 from CMBNetLib.volume import Volume
-from scipy import ndimage
 
 CSF_LABEL = 24
 FIRST_EXTRACEREBRAL_LABEL = 500

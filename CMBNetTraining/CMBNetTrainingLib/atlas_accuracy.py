@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import ndimage
+
 from CMBNetLib.atlas import Atlas, fit_regions
 from CMBNetLib.location import FLUID, OUTSIDE, Location, decode_region, locate
 from CMBNetLib.taxonomy import load_taxonomy
 from CMBNetLib.volume import Volume
-from scipy import ndimage
 
 from .build_atlas import Head, build
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
+
 from CMBNetLib.atlas import Atlas, fit_affine
 from CMBNetLib.errors import InputError
 from CMBNetLib.files import atomic_output
 from CMBNetLib.location import ANATOMY, decode_region, region_code
 from CMBNetLib.taxonomy import SIDES, load_taxonomy
 from CMBNetLib.volume import Volume, read_labels, write_volume
-from scipy import ndimage
 
 from .anatomy_labels import FIRST_EXTRACEREBRAL_LABEL, brain_mask, region_map
 

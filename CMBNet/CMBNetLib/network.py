@@ -1,0 +1,124 @@
+"""The U-Net of SlicerCMBNet in plain torch: anisotropic, fast on a CPU, ignorant of any scan it did not see.
+
+Two things set it apart from a textbook 3D U-Net. Pairs of in-plane pixels are stacked into channels before the first
+convolution and unstacked after the last one, so that no resolution is lost while the costly first level works on a
+quarter of the voxels. And how often it pools across slices follows from the slice spacing, so that deep voxels are about
+cubes in millimetres whether slices are 1 mm or 6 mm apart; the weights are the same for all spacings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CLASSES = ("background", "microbleed", "mimic")
+STACK = 2  # in-plane pixels stacked per axis
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What has to be known to build the network again; stored in the bundle's metadata."""
+
+    filters: tuple[int, ...] = (16, 32, 64, 96)
+    classes: int = len(CLASSES)
+    pixel_mm: float = 0.5
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return {"architecture": "AnisotropicUNet", **asdict(self), "filters": list(self.filters)}
+
+
+def pooling_plan(levels: int, slice_mm: float, pixel_mm: float) -> list[tuple[int, int, int]]:
+    """Pooling factors (k, j, i) from one level to the next, so that voxels tend towards cubes in mm."""
+    plan, in_plane, across = [], pixel_mm * STACK, slice_mm
+    for _ in range(levels - 1):
+        factor = 2 if across <= 1.5 * in_plane else 1
+        plan.append((factor, 2, 2))
+        in_plane, across = in_plane * 2, across * factor
+    return plan
+
+
+class ConvPair(nn.Module):
+    """Convolution, batch norm, ReLU, twice."""
+
+    def __init__(self, inputs: int, outputs: int, kernels: Sequence[tuple[int, int, int]]):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for source, kernel in zip((inputs, outputs), kernels, strict=True):
+            padding = tuple(size // 2 for size in kernel)
+            layers.append(nn.Conv3d(source, outputs, kernel, padding=padding, bias=False))  # type: ignore[arg-type]
+            layers += [nn.BatchNorm3d(outputs), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+CUBE, FLAT = (3, 3, 3), (1, 3, 3)
+
+
+class AnisotropicUNet(nn.Module):
+    """Logits (batch, classes, k, j, i) of normalised windows (batch, 1, k, j, i); j and i must be even."""
+
+    def __init__(self, spec: NetworkSpec):
+        super().__init__()
+        self.spec = spec
+        f = spec.filters
+        # The finest level sees the slices' neighbours once on the way down and once on the way up; more cost a third
+        # of the run time.
+        self.down = nn.ModuleList([ConvPair(STACK**2 + 1, f[0], (CUBE, FLAT))])
+        self.up = nn.ModuleList([ConvPair(f[0] + f[1], f[0], (FLAT, CUBE))])
+        for level in range(1, len(f)):
+            self.down.append(ConvPair(f[level - 1], f[level], (CUBE, CUBE)))
+            if level < len(f) - 1:
+                self.up.append(ConvPair(f[level] + f[level + 1], f[level], (CUBE, CUBE)))
+        self.head = nn.Conv3d(f[0], spec.classes * STACK**2, 1)
+
+    def forward(self, x: Tensor, slice_mm: float) -> Tensor:
+        x = stack_pixels(x)
+        spacing = torch.full_like(x[:, :1], slice_mm / 5.0)
+        x = torch.cat([x, spacing], dim=1)
+        skips = []
+        for level, block in enumerate(self.down):
+            if level:
+                x = F.max_pool3d(x, self.plan(slice_mm)[level - 1], ceil_mode=True)
+            x = block(x)
+            skips.append(x)
+        for level in range(len(self.up) - 1, -1, -1):
+            x = F.interpolate(x, size=skips[level].shape[2:], mode="nearest")
+            x = self.up[level](torch.cat([skips[level], x], dim=1))
+        return unstack_pixels(self.head(x))
+
+    def plan(self, slice_mm: float) -> list[tuple[int, int, int]]:
+        """Pooling plan of this network for a slice spacing in mm."""
+        return pooling_plan(len(self.spec.filters), slice_mm, self.spec.pixel_mm)
+
+
+def stack_pixels(x: Tensor) -> Tensor:
+    """(b, c, k, j, i) -> (b, c * 4, k, j / 2, i / 2)."""
+    b, c, k, j, i = x.shape
+    x = x.reshape(b, c, k, j // STACK, STACK, i // STACK, STACK)
+    return x.permute(0, 1, 4, 6, 2, 3, 5).reshape(b, c * STACK**2, k, j // STACK, i // STACK)
+
+
+def unstack_pixels(x: Tensor) -> Tensor:
+    """Inverse of `stack_pixels`."""
+    b, c, k, j, i = x.shape
+    x = x.reshape(b, c // STACK**2, STACK, STACK, k, j, i)
+    return x.permute(0, 1, 4, 5, 2, 6, 3).reshape(b, c // STACK**2, k, j * STACK, i * STACK)
+
+
+def folded(network: AnisotropicUNet) -> AnisotropicUNet:
+    """The same network for inference, batch norms folded into the convolutions before them."""
+    network = network.eval()
+    for block in [*network.down, *network.up]:
+        layers = list(block.layers)
+        fused: list[nn.Module] = []
+        for conv, norm, relu in zip(layers[0::3], layers[1::3], layers[2::3], strict=True):
+            fused += [nn.utils.fusion.fuse_conv_bn_eval(conv, norm), relu]
+        block.layers = nn.Sequential(*fused)
+    return network

@@ -1,0 +1,1 @@
+"""Data sets, refinement of collections, synthesis and training for SlicerCMBNet; no Slicer import anywhere."""
