@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from scipy import ndimage
+
+from .grid import Grid
 from .location import Location
 from .shape import LesionShape
+from .volume import Volume, resample_to
+
+# The outline of a candidate lies where the probability falls to this share of its peak.
+OUTLINE_SHARE = 0.5
+# Peaks nearer than this (mm) are one microbleed: fragments of a ring or of two slices.
+MERGE_MM = 2.0
+# Size rules (mm): below, a component is noise; above, it is no microbleed by any definition (10 mm), blooming included.
+SMALLEST_DIAMETER_MM = 1.0
+LARGEST_EXTENT_MM = 15.0
+# The mask of the brain may miss the outer edge of the cortex.
+OUTSIDE_BRAIN_MM = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,3 +49,117 @@ class Candidate:
     n_voxels: int
     shape: LesionShape | None = None
     location: Location | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Candidates on the working grid.
+
+    Attributes
+    ----------
+    labels : Volume
+        uint16, value n is the n-th candidate of ``scores``.
+    scores : list of float
+        Descending.
+    n_too_large : int
+        Components set aside because they extend over more than `LARGEST_EXTENT_MM`.
+    """
+
+    labels: Volume
+    scores: list[float]
+    n_too_large: int
+
+
+def find_candidates(probability: Volume, brain: np.ndarray, floor: float) -> Found:
+    """Components of a probability map, split into peaks, merged where they are fragments, kept by size.
+
+    Parameters
+    ----------
+    probability
+        Of microbleed, float32 on the working grid.
+    brain
+        bool [k, j, i]; candidates whose peak lies more than 2 mm outside are dropped.
+    floor
+        Lowest score that is kept.
+    """
+    import cc3d
+
+    spacing = np.asarray(probability.spacing_mm)[::-1]
+    near = ndimage.distance_transform_edt(~brain, sampling=spacing) <= OUTSIDE_BRAIN_MM
+    values = np.where(near, probability.array, 0)
+    components = cc3d.connected_components(values >= floor, connectivity=26)
+    pieces: list[tuple[float, np.ndarray]] = []
+    for number, box in enumerate(ndimage.find_objects(components), 1):
+        if box is not None:
+            offset = np.array([s.start for s in box])
+            part = np.where(components[box] == number, values[box], 0)
+            pieces += [(score, voxels + offset) for score, voxels in _peel(part, floor, spacing)]
+    pieces.sort(key=lambda piece: (-piece[0], *piece[1][0]))
+    kept = [p for p in pieces if _diameter_mm(p[1], spacing) >= SMALLEST_DIAMETER_MM]
+    fitting = [p for p in kept if _extent_mm(p[1], spacing) <= LARGEST_EXTENT_MM]
+    labels = np.zeros(values.shape, np.uint16)
+    for number, (_, voxels) in enumerate(fitting, 1):
+        labels[tuple(voxels.T)] = number
+    return Found(probability.with_array(labels), [score for score, _ in fitting], len(kept) - len(fitting))
+
+
+def to_scan_grid(found: Found, probability: Volume, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates and probability on the scan's own grid.
+
+    Outlines follow the interpolated probability, so they are smooth where the scan is finer than the working grid. A
+    candidate keeps at least the voxel at its centre.
+
+    Returns
+    -------
+    labels : ndarray of uint16, [k, j, i]
+        Values as in ``found.labels``.
+    probability : ndarray of float32, [k, j, i]
+    """
+    on_scan = resample_to(probability, grid).array
+    grown = found.labels.with_array(_grown(found.labels.array))
+    labels = resample_to(grown, grid, interpolation="nearest").array.astype(np.uint16)
+    level = np.concatenate([[np.inf], OUTLINE_SHARE * np.asarray(found.scores)]).astype(np.float32)
+    labels[on_scan < level[labels]] = 0
+    _keep_centers(labels, found, grid)
+    return labels, on_scan
+
+
+def _peel(values: np.ndarray, floor: float, spacing: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """Split one component: (score, voxels (n, 3) k j i) of each peak, highest first."""
+    values, pieces = values.copy(), []
+    while (peak := values.max()) >= floor:
+        top = np.unravel_index(values.argmax(), values.shape)
+        regions, _ = ndimage.label(values >= max(OUTLINE_SHARE * peak, floor), np.ones((3, 3, 3)))
+        mask = regions == regions[top]
+        pieces.append((float(peak), np.argwhere(mask)))
+        # What is left within the merging distance of this outline is its own skirt or a fragment of it.
+        values[ndimage.distance_transform_edt(~mask, sampling=spacing) <= MERGE_MM] = 0
+    return pieces
+
+
+def _grown(labels: np.ndarray) -> np.ndarray:
+    """Labels grown by one voxel into the background."""
+    return np.where(labels > 0, labels, ndimage.maximum_filter(labels, 3))
+
+
+def _keep_centers(labels: np.ndarray, found: Found, grid: Grid) -> None:
+    centers = ndimage.center_of_mass(found.labels.array > 0, found.labels.array, range(1, len(found.scores) + 1))
+    if not len(centers):
+        return
+    ras = found.labels.ras_from_ijk(np.asarray(centers)[:, ::-1])
+    ijk = np.rint(ras @ np.linalg.inv(grid.ijk_to_ras)[:3, :3].T + np.linalg.inv(grid.ijk_to_ras)[:3, 3]).astype(int)
+    ijk = np.clip(ijk, 0, np.asarray(grid.shape_ijk) - 1)
+    present = np.bincount(labels.ravel(), minlength=len(found.scores) + 1) > 0
+    for number, (i, j, k) in enumerate(ijk, 1):
+        if not present[number]:
+            labels[k, j, i] = number
+
+
+def _diameter_mm(voxels: np.ndarray, spacing: np.ndarray) -> float:
+    """Diameter of the ball of the same volume."""
+    return float((6 / np.pi * len(voxels) * spacing.prod()) ** (1 / 3))
+
+
+def _extent_mm(voxels: np.ndarray, spacing: np.ndarray) -> float:
+    """Longest edge of the box round the voxels."""
+    return float(((np.ptp(voxels, axis=0) + 1) * spacing).max())

@@ -2,8 +2,8 @@
 
 Two things set it apart from a textbook 3D U-Net. Pairs of in-plane pixels are stacked into channels before the first
 convolution and unstacked after the last one, so that no resolution is lost while the costly first level works on a
-quarter of the voxels. And how often it pools across slices follows from the slice spacing, so that deep voxels are about
-cubes in millimetres whether slices are 1 mm or 6 mm apart; the weights are the same for all spacings.
+quarter of the voxels. And how often it pools across slices follows from the slice spacing, so that deep voxels are
+about cubes in millimetres whether slices are 1 mm or 6 mm apart; the weights are the same for all spacings.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft, ndimage
@@ -135,8 +135,3 @@ def spoil(rng: np.random.Generator, image: np.ndarray, reference: float, protoco
     correlated = _smooth_complex(noise, 0.35 * protocol.resolution_mm / protocol.pixel_mm)
     correlated *= reference / protocol.snr / max(float(correlated.real.std()), 1e-6)
     return image * bias + correlated
-
-
-def with_slices(protocol: Protocol, spacing_mm: float) -> Protocol:
-    """The same protocol with another slice spacing."""
-    return replace(protocol, slice_spacing_mm=spacing_mm)

@@ -1,0 +1,169 @@
+"""Brain mask and regions of a scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+
+from .atlas import fit_regions
+from .errors import InputError
+from .grid import Grid
+from .volume import Volume, resample_to
+
+# The mask is found on a coarse grid: it needs no detail, and morphology in mm is cheap there.
+COARSE_MM = 2.0
+# A radius that cuts the bridges (optic nerves, veins, dura) between brain and scalp, but no gyrus.
+NECK_MM = 4.0
+# Lesions and veins at the surface are dark; closing takes them back into the mask.
+CLOSING_MM = 8.0
+PLAUSIBLE_BRAIN_ML = (300.0, 2500.0)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What is where in a scan.
+
+    Attributes
+    ----------
+    brain : Volume
+        uint8 mask on a coarse grid along the scan's own axes.
+    regions : Volume
+        uint8 region codes (see `location.region_code`) on the same grid.
+    method : str
+        How it was found.
+    flags : list of dict
+        ``{"code", "message"}`` of what is doubtful.
+    """
+
+    brain: Volume
+    regions: Volume
+    method: str
+    flags: list[dict[str, str]] = field(default_factory=list)
+
+
+def find_anatomy(scan: Volume) -> Anatomy:
+    """Brain mask by intensity and shape, regions by the zone atlas fitted to it.
+
+    Raises
+    ------
+    InputError
+        No brain can be found in the scan.
+    """
+    brain = find_brain(scan)
+    flags = []
+    volume_ml = float(brain.array.sum()) * brain.voxel_volume_mm3 / 1000
+    if not PLAUSIBLE_BRAIN_ML[0] <= volume_ml <= PLAUSIBLE_BRAIN_ML[1]:
+        text = f"The brain mask has {volume_ml:.0f} ml, which is unusual; look at the results with care."
+        flags.append({"code": "brain_volume", "message": text})
+    return Anatomy(brain, fit_regions(brain), "classical mask, affine atlas", flags)
+
+
+def find_brain(scan: Volume) -> Volume:
+    """Mask of the brain (1 inside) on a grid of about 2 mm along the axes of ``scan``.
+
+    Bright tissue is separated from the dark skull, its core is kept where it is thicker than the bridges to the scalp,
+    grown back, and closed over dark veins and lesions.
+
+    Raises
+    ------
+    InputError
+        Nothing in the scan looks like a brain.
+    """
+    coarse = _coarse(scan)
+    spacing = np.asarray(coarse.spacing_mm)[::-1]
+    image = _flattened(coarse.array, spacing)
+    head = _largest(_bright(image, image > 0))
+    core = _core(_bright(image, head), spacing)
+    mask = _closed(core, spacing)
+    if mask.sum() * coarse.voxel_volume_mm3 < 5e4:
+        raise InputError(
+            f"No brain was found in {scan.name}. Is it a T2* or SWI magnitude scan of a head, with the brain in view?"
+        )
+    return coarse.with_array(mask.astype(np.uint8), name="brain")
+
+
+def _coarse(scan: Volume) -> Volume:
+    """The scan averaged to voxels of about 2 mm; thick slices stay."""
+    sigma = [0.5 * max(COARSE_MM / edge - 1, 0) for edge in scan.spacing_mm[::-1]]
+    smooth = ndimage.uniform_filter(scan.array, [max(1, round(2 * s + 1)) for s in sigma], mode="nearest")
+    return resample_to(scan.with_array(smooth), _coarse_grid(scan))
+
+
+def _coarse_grid(scan: Volume) -> Grid:
+    edges = np.asarray(scan.spacing_mm)
+    steps = np.maximum(COARSE_MM / edges, 1.0)
+    shape = np.maximum(np.floor(np.asarray(scan.shape_ijk) / steps).astype(int), 1)
+    matrix = scan.ijk_to_ras.copy()
+    matrix[:3, :3] *= steps
+    matrix[:3, 3] = scan.ras_from_ijk(((steps - 1) / 2)[None])[0]
+    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), matrix)
+
+
+def _flattened(array: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Magnitude with the slow bias of the coil divided out, as far as a wide blur of the bright voxels tells it."""
+    image = np.maximum(array.astype(np.float32), 0)
+    bright = image > 0.5 * _otsu(image[image > 0]) if (image > 0).any() else image > 0
+    sigma = 30.0 / spacing
+    level = ndimage.gaussian_filter(image * bright, sigma) / np.maximum(
+        ndimage.gaussian_filter(bright.astype(np.float32), sigma), 0.05
+    )
+    return image / np.maximum(level, 1e-6 * float(image.max()) + 1e-12)
+
+
+def _bright(image: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """Voxels above Otsu's threshold of those in ``within``."""
+    return within & (image > _otsu(image[within])) if within.any() else within
+
+
+def _otsu(values: np.ndarray) -> float:
+    """Otsu's threshold (1979) of values, on 256 bins up to their 99.5th percentile."""
+    top = float(np.percentile(values, 99.5))
+    counts, edges = np.histogram(np.minimum(values, top), bins=256)
+    centres = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    mean_below = np.cumsum(counts * centres) / np.maximum(below, 1)
+    mean_above = (np.sum(counts * centres) - np.cumsum(counts * centres)) / np.maximum(above, 1)
+    return float(centres[np.argmax(below * above * (mean_below - mean_above) ** 2)])
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    labels, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return labels == sizes.argmax()
+
+
+def _core(bright: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """The largest piece that is thicker than the bridges, grown back to its own edge."""
+    filled = _filled(bright)
+    core = _largest(_depth(filled, spacing) > NECK_MM)
+    if not core.any():
+        return core
+    return filled & (_distance_to(core, spacing) <= NECK_MM + 1.0)
+
+
+def _closed(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Morphological closing in mm, then holes filled slice by slice."""
+    if not mask.any():
+        return mask
+    return _filled(_depth(_distance_to(mask, spacing) <= CLOSING_MM, spacing) > CLOSING_MM)
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in mask])
+
+
+def _depth(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Distance in mm to the nearest voxel outside; the edge of the image is no edge of the brain."""
+    if mask.all():
+        return np.full(mask.shape, np.inf)
+    return ndimage.distance_transform_edt(mask, sampling=spacing)
+
+
+def _distance_to(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    return ndimage.distance_transform_edt(~mask, sampling=spacing)

@@ -1,0 +1,258 @@
+"""A bundle: a model with all it needs, in the folder layout of MONAI bundles, checked before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import BundleError, InputError
+from .resources import resource_path, user_models_dir
+
+if TYPE_CHECKING:
+    from .network import AnisotropicUNet
+
+METADATA = "configs/metadata.json"
+WEIGHTS = "models/model.safetensors"
+MODEL_CARD = "docs/README.md"
+LICENSE = "LICENSE"
+FILES = (METADATA, WEIGHTS, MODEL_CARD, LICENSE)
+DEFAULT_MODEL = "cmbnet-preview"
+# Bounds on what a metadata file may ask us to build, far above any sensible network.
+MOST_LEVELS, MOST_FILTERS = 6, 512
+# Working grids that windows and training of this network family make sense for.
+PIXEL_RANGE_MM, SLICE_RANGE_MM = (0.2, 1.5), (0.3, 3.0)
+_KEYS = ("id", "status", "network", "working_grid", "intensity_rule", "floor_threshold", "operating_points", "sha256")
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A named score threshold and how it did where it was measured.
+
+    Attributes
+    ----------
+    threshold
+        Candidates with this score or more are microbleeds.
+    sensitivity
+        Share of the reference microbleeds found there, 0..1.
+    false_positives_per_scan
+        Mean over all scans it was measured on.
+    measured_on
+        What those scans were.
+    """
+
+    threshold: float
+    sensitivity: float
+    false_positives_per_scan: float
+    measured_on: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle on disk. Make it with `load_bundle`.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+    metadata
+        Its whole ``configs/metadata.json``.
+    operating_points
+        Named thresholds, by name.
+    """
+
+    folder: Path
+    metadata: dict[str, Any]
+    operating_points: dict[str, OperatingPoint]
+
+    @property
+    def id(self) -> str:
+        return str(self.metadata["cmbnet"]["id"])
+
+    @property
+    def name(self) -> str:
+        return str(self.metadata["name"])
+
+    @property
+    def version(self) -> str:
+        return str(self.metadata["version"])
+
+    @property
+    def status(self) -> str:
+        """``preview`` or ``release``."""
+        return str(self.metadata["cmbnet"]["status"])
+
+    @property
+    def weights_sha256(self) -> str:
+        return str(self.metadata["cmbnet"]["sha256"][WEIGHTS])
+
+    @property
+    def pixel_mm(self) -> float:
+        """In-plane voxel edge of the working grid."""
+        return float(self.metadata["cmbnet"]["working_grid"]["pixel_mm"])
+
+    @property
+    def thinnest_slice_mm(self) -> float:
+        """Thinner slices are averaged to this spacing; thicker ones are kept."""
+        return float(self.metadata["cmbnet"]["working_grid"]["thinnest_slice_mm"])
+
+    @property
+    def floor_threshold(self) -> float:
+        """Lowest score of a candidate that is kept."""
+        return float(self.metadata["cmbnet"]["floor_threshold"])
+
+    @property
+    def model_card(self) -> str:
+        """Text of the model card."""
+        return (self.folder / MODEL_CARD).read_text(encoding="utf-8")
+
+    def threshold(self, operating_point: str) -> float:
+        """Threshold of a named operating point; `InputError` for one the bundle does not have."""
+        if operating_point not in self.operating_points:
+            known = ", ".join(self.operating_points)
+            raise InputError(f"Model {self.id} has no operating point '{operating_point}'; choose one of {known}.")
+        return self.operating_points[operating_point].threshold
+
+    def load_network(self) -> AnisotropicUNet:
+        """Build the network and load its weights as float32, in evaluation mode.
+
+        Raises
+        ------
+        BundleError
+            A tensor is missing, too many, of another shape or not finite.
+        """
+        import torch
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from .network import AnisotropicUNet, NetworkSpec
+
+        described = {k: v for k, v in self.metadata["cmbnet"]["network"].items() if k != "architecture"}
+        network = AnisotropicUNet(NetworkSpec(**{**described, "filters": tuple(described["filters"])}))
+        try:
+            tensors = load_file(self.folder / WEIGHTS)
+        except (SafetensorError, OSError) as error:
+            raise BundleError(f"Model {self.id}: {WEIGHTS} is no safetensors file ({error}).") from error
+        _check_tensors(self.id, {k: tuple(v.shape) for k, v in tensors.items()}, network.state_dict())
+        if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
+            raise BundleError(f"Model {self.id}: {WEIGHTS} holds values that are not finite.")
+        network.load_state_dict(tensors)
+        return network.float().eval()
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read and check a bundle folder: files, keys, hashes, values.
+
+    Raises
+    ------
+    BundleError
+        Names the bundle, what does not fit, and where.
+    """
+    folder = Path(folder)
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise BundleError(f"Model {folder.name} is not complete: {name} is missing in {folder}.")
+    metadata = _read_metadata(folder)
+    ours = metadata["cmbnet"]
+    for name in FILES[1:]:
+        if ours["sha256"].get(name) != sha256_of(folder / name):
+            raise BundleError(f"Model {folder.name}: {name} is not the file the bundle was made with. Import it again.")
+    try:
+        _check_values(ours)
+        points = {name: OperatingPoint(**point) for name, point in ours["operating_points"].items()}
+        _check_points(points)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise BundleError(f"Model {folder.name}: {METADATA} does not describe a usable model ({error}).") from error
+    return Bundle(folder, metadata, points)
+
+
+def find_bundle(model: str | None = None) -> Bundle:
+    """The bundle called ``model`` (an id, or the path of a folder); the default one for None.
+
+    Raises
+    ------
+    BundleError
+        There is none, or it is refused.
+    """
+    model = model or DEFAULT_MODEL
+    for folder in bundle_folders():
+        if folder.name == model:
+            return load_bundle(folder)
+    if (Path(model) / METADATA).is_file():
+        return load_bundle(Path(model))
+    known = ", ".join(sorted(folder.name for folder in bundle_folders())) or "none"
+    raise BundleError(f"There is no model '{model}'. Installed: {known}. Import one with: cmbnet model import FILE.zip")
+
+
+def bundle_folders() -> Iterator[Path]:
+    """Folders of the shipped bundles, then of those the user imported; they may still be refused."""
+    for root in (resource_path("Models"), user_models_dir()):
+        if root.is_dir():
+            yield from sorted(path.parent.parent for path in root.glob(f"*/{METADATA}"))
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _read_metadata(folder: Path) -> dict[str, Any]:
+    try:
+        metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise BundleError(f"Model {folder.name}: {METADATA} cannot be read ({error}).") from error
+    ours = metadata.get("cmbnet") if isinstance(metadata, dict) else None
+    if not isinstance(ours, dict):
+        raise BundleError(f"Model {folder.name}: {METADATA} has no section 'cmbnet', so it is not a model for CMBNet.")
+    missing = [key for key in ("name", "version") if key not in metadata] + [k for k in _KEYS if k not in ours]
+    if missing:
+        raise BundleError(f"Model {folder.name}: {METADATA} lacks {', '.join(missing)}.")
+    if ours["id"] != folder.name:
+        raise BundleError(f"Model {folder.name} calls itself '{ours['id']}'; folder and id have to agree.")
+    return metadata
+
+
+def _check_values(ours: dict[str, Any]) -> None:
+    spec, grid = ours["network"], ours["working_grid"]
+    if spec["architecture"] != "AnisotropicUNet":
+        raise ValueError(f"unknown architecture '{spec['architecture']}'")
+    if set(spec) != {"architecture", "filters", "classes", "pixel_mm"} or not 2 <= int(spec["classes"]) <= 8:
+        raise ValueError(f"network {spec}")
+    filters = spec["filters"]
+    if not 2 <= len(filters) <= MOST_LEVELS or not all(isinstance(n, int) and 1 <= n <= MOST_FILTERS for n in filters):
+        raise ValueError(f"filters {filters}")
+    if spec["pixel_mm"] != grid["pixel_mm"]:
+        raise ValueError("the network and the working grid have different pixels")
+    for key, (low, high) in (("pixel_mm", PIXEL_RANGE_MM), ("thinnest_slice_mm", SLICE_RANGE_MM)):
+        if not low <= float(grid[key]) <= high:
+            raise ValueError(f"{key} {grid[key]} is outside {low}-{high}")
+    if ours["intensity_rule"] != "brain-median":
+        raise ValueError(f"unknown intensity rule '{ours['intensity_rule']}'")
+    if not 0 < float(ours["floor_threshold"]) < 1:
+        raise ValueError(f"floor threshold {ours['floor_threshold']}")
+
+
+def _check_points(points: dict[str, OperatingPoint]) -> None:
+    if "balanced" not in points:
+        raise ValueError("no operating point 'balanced'")
+    for name, point in points.items():
+        if not 0 < float(point.threshold) <= 1:
+            raise ValueError(f"threshold {point.threshold} of '{name}'")
+
+
+def _check_tensors(model: str, found: dict[str, tuple[int, ...]], expected: dict[str, Any]) -> None:
+    if missing := sorted(expected.keys() - found.keys()):
+        raise BundleError(f"Model {model}: {WEIGHTS} lacks {len(missing)} tensors, the first is '{missing[0]}'.")
+    if surplus := sorted(found.keys() - expected.keys()):
+        raise BundleError(f"Model {model}: {WEIGHTS} has {len(surplus)} unknown tensors, the first is '{surplus[0]}'.")
+    for key, tensor in expected.items():
+        if found[key] != tuple(tensor.shape):
+            wanted = tuple(tensor.shape)
+            raise BundleError(f"Model {model}: tensor '{key}' is {found[key]}, the network needs {wanted}.")
