@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import InputError
-from .files import atomic_output, scan_stem
+from .files import atomic_output
+from .files import scan_stem as scan_stem
 from .grid import Grid, checked_affine, sitk_affine, sitk_geometry, spacing_of, transform_points
 
 if TYPE_CHECKING:
@@ -96,9 +97,7 @@ class Volume:
             The shapes differ.
         """
         if array.shape != self.array.shape:
-            raise InputError(
-                f"An array of shape {array.shape} does not fit a grid of {self.array.shape} voxels."
-            )
+            raise InputError(f"An array of shape {array.shape} does not fit a grid of {self.array.shape} voxels.")
         return replace(self, array=array, name=name or self.name, metadata=dict(self.metadata))
 
     def fingerprint(self) -> str:
@@ -111,7 +110,7 @@ class Volume:
         geometry = np.round(self.ijk_to_ras[:3], 4) + 0.0
         digest.update(np.asarray(self.shape_ijk, dtype="<i8").tobytes())
         digest.update(geometry.astype("<f8").tobytes())
-        digest.update(np.ascontiguousarray(self.array, dtype="<f4"))
+        digest.update(np.ascontiguousarray(self.array, dtype="<f4").data)
         return f"sha256:{digest.hexdigest()}"
 
 
@@ -135,9 +134,7 @@ def from_sitk(image: SimpleITK.Image, name: str = "scan") -> Volume:
     return Volume(sitk.GetArrayFromImage(image), sitk_affine(image), name)
 
 
-def resample_to(
-    volume: Volume, grid: Volume | Grid, *, interpolation: str = "linear", fill: float = 0.0
-) -> Volume:
+def resample_to(volume: Volume, grid: Volume | Grid, *, interpolation: str = "linear", fill: float = 0.0) -> Volume:
     """Sample ``volume`` at the voxel centres of ``grid``.
 
     Parameters
@@ -166,9 +163,7 @@ def resample_to(
         "bspline": sitk.sitkBSpline,
     }
     if interpolation not in interpolators:
-        raise InputError(
-            f"Unknown interpolation '{interpolation}'; choose one of {', '.join(interpolators)}."
-        )
+        raise InputError(f"Unknown interpolation '{interpolation}'; choose one of {', '.join(interpolators)}.")
     resampler = sitk.ResampleImageFilter()
     resampler.SetInterpolator(interpolators[interpolation])
     resampler.SetDefaultPixelValue(fill)
@@ -181,25 +176,58 @@ def resample_to(
     return Volume(array, grid.ijk_to_ras, volume.name, dict(volume.metadata))
 
 
-def read_volume(
-    path: str | os.PathLike[str], *, frame: int | None = None, series: str | None = None
-) -> Volume:
-    """Read a scan as float32."""
-    import SimpleITK as sitk
+def read_volume(path: str | os.PathLike[str], *, frame: int | None = None, series: str | None = None) -> Volume:
+    """Read a scan and check that it can be searched for microbleeds.
 
-    return from_sitk(sitk.ReadImage(os.fspath(path), sitk.sitkFloat32), scan_stem(path))
+    Parameters
+    ----------
+    path
+        A NIfTI (.nii, .nii.gz, .hdr/.img), NRRD or MetaImage file, a folder with a DICOM series, or one DICOM file.
+    frame
+        Which volume of a 4D file or series, from 0.
+    series
+        SeriesInstanceUID, where a folder holds several series.
+
+    Returns
+    -------
+    Volume
+        float32. ``metadata`` has ``modality``, ``sequence`` ("SWI", "T2*" or None), ``warnings`` (sentences about
+        what was repaired or looks odd) and, as far as known, ``field_strength_t``, ``echo_time_ms``,
+        ``series_uid``, ``series_description`` and ``frame``.
+
+    Raises
+    ------
+    InputError
+        The sentence says what was found and what to do: no such file, an unknown type, a damaged or truncated file,
+        several series or frames without a choice, colour, vector or complex voxels, missing or uneven slices, a
+        grid that cannot hold a head, voxels that are no MR magnitude.
+    EnvironmentProblem
+        Too little memory.
+    """
+    from .volume_reading import read_scan
+
+    return read_scan(path, frame, series)
 
 
 def read_labels(path: str | os.PathLike[str]) -> Volume:
-    """Read a 3D integer label map."""
-    import SimpleITK as sitk
+    """Read a 3D label map from a NIfTI, NRRD or MetaImage file.
 
-    return from_sitk(sitk.ReadImage(os.fspath(path)), scan_stem(path))
+    Returns
+    -------
+    Volume
+        The integer type of the file; whole numbers kept as floats become uint16, or int32 above 65535.
+
+    Raises
+    ------
+    InputError
+        As for `read_volume` where the file is damaged or no 3D scalar image; values that are no labels.
+    """
+    from .volume_reading import read_label_map
+
+    return read_label_map(path)
 
 
-def write_volume(
-    volume: Volume, path: str | os.PathLike[str], *, dtype: np.dtype | type | str | None = None
-) -> Path:
+def write_volume(volume: Volume, path: str | os.PathLike[str], *, dtype: np.dtype | type | str | None = None) -> Path:
     """Write ``volume`` as compressed NIfTI, NRRD or MHA, so that ``path`` is complete or not there.
 
     Parameters

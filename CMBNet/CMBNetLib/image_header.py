@@ -1,0 +1,195 @@
+"""What the header of an image file declares, and whether the file holds as much.
+
+ITK zero-fills what a truncated file lacks and allocates whatever a damaged header asks for, so the header is read
+and compared with the file first; only then ITK may open it.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from .errors import InputError
+
+GZIP_MAGIC = b"\x1f\x8b"
+# 0.25 mm isotropic over a whole head is 320 million voxels; the float32 copy of this many takes 1.6 GB.
+MAX_VOXELS = 400_000_000
+MAX_FRAMES = 10_000
+MAX_FILE_VOXELS = 2_000_000_000
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """One image file as its header declares it.
+
+    Attributes
+    ----------
+    path
+        The file that ITK is given.
+    image_io
+        Name of the ITK reader for it.
+    sizes
+        Voxels along each axis in the order of the file (i, j, k, then frames).
+    components
+        Values per voxel: 1 for a scalar image, 3 for RGB.
+    voxel_type
+        numpy name ("int16", "float32", "complex64").
+    affines
+        The 4x4 voxel-to-RAS matrices that the header states, preferred first; none where the format leaves the
+        choice to ITK.
+    description
+        Free text of the header.
+    warnings
+        Sentences about what was odd but usable.
+    frames_listed
+        The frames are kept as several values a voxel (NRRD axis kind "list"), and ITK hands them out so.
+    """
+
+    path: Path
+    image_io: str
+    sizes: tuple[int, ...]
+    voxel_type: str
+    components: int = 1
+    affines: tuple[np.ndarray, ...] = ()
+    description: str = ""
+    warnings: tuple[str, ...] = ()
+    frames_listed: bool = False
+
+    @property
+    def n_frames(self) -> int:
+        """Number of 3D volumes in the file."""
+        return math.prod(self.sizes[3:])
+
+
+def damaged(path: Path, found: str) -> InputError:
+    """The refusal of a file that is broken; ``found`` says how, as a clause."""
+    return InputError(f"{path.name} is damaged: {found}. Copy or export the scan again.")
+
+
+def check_sizes(path: Path, sizes: tuple[int, ...]) -> None:
+    """Refuse axes of no length and images that no memory holds, before anything is allocated.
+
+    Raises
+    ------
+    InputError
+        An axis is shorter than one voxel, or there are too many voxels.
+    """
+    text = " x ".join(str(size) for size in sizes)
+    if not sizes or min(sizes) < 1:
+        raise damaged(path, f"its header declares {text or 'no'} voxels")
+    frames = math.prod(sizes[3:])
+    if math.prod(sizes[:3]) > MAX_VOXELS or frames > MAX_FRAMES or math.prod(sizes) > MAX_FILE_VOXELS:
+        raise InputError(
+            f"{path.name} declares {text} voxels; at most {MAX_VOXELS // 10**6} million a volume are read. "
+            "If the scan is not that large, its header is damaged: export it again."
+        )
+
+
+def check_shape(header: ImageHeader, *, what: str = "scan") -> None:
+    """Refuse what is not a stack of scalar slices; several frames pass.
+
+    Raises
+    ------
+    InputError
+        Colour, vector or complex voxels, or a single slice.
+    """
+    name = header.path.name
+    if header.voxel_type.startswith("complex"):
+        raise InputError(f"{name} holds complex voxels; export the magnitude image and use that as the {what}.")
+    if header.components != 1:
+        kind = "colour (RGB)" if header.components in (3, 4) else "vector"
+        raise InputError(f"{name} is a {kind} image with {header.components} values a voxel; use a {what} with one.")
+    if len(header.sizes) < 3 or header.sizes[2] == 1:
+        raise InputError(f"{name} is a single 2D image; a {what} is a 3D volume. Choose the whole series.")
+
+
+def check_payload(header: ImageHeader, path: Path, offset: int, *, compressed: bool, plain_offset: int = 0) -> None:
+    """Compare the voxel data in ``path`` with what ``header`` declares.
+
+    Parameters
+    ----------
+    offset
+        Bytes of the file before the (compressed or plain) data.
+    plain_offset
+        Bytes before the voxels in the decompressed data.
+
+    Raises
+    ------
+    InputError
+        Too few bytes, at least one slice too many, or a compressed stream with an error.
+    """
+    voxel_bytes = np.dtype(header.voxel_type).itemsize * header.components
+    expected = math.prod(header.sizes) * voxel_bytes
+    slice_bytes = math.prod(header.sizes[:2]) * voxel_bytes
+    found = _data_bytes(path, offset, expected + slice_bytes + plain_offset, compressed) - plain_offset
+    if found < expected:
+        raise damaged(path, f"it ends after {max(found, 0):,} of {expected:,} bytes of voxels")
+    if found >= expected + slice_bytes:
+        raise damaged(path, f"it holds more voxels than the {expected:,} bytes its header declares")
+
+
+def read_head(path: Path, size: int) -> bytes:
+    """The first ``size`` bytes of a file, decompressed where it is gzipped; fewer where it is shorter.
+
+    Raises
+    ------
+    InputError
+        The file cannot be opened, or its compressed stream is broken.
+    """
+    with open_file(path) as stream:
+        head = stream.read(size)
+        if not head.startswith(GZIP_MAGIC):
+            return head
+        head += stream.read(_CHUNK)
+    try:
+        return zlib.decompressobj(47).decompress(head, size)
+    except zlib.error as error:
+        raise damaged(path, "its compressed data cannot be unpacked") from error
+
+
+def open_file(path: Path) -> BinaryIO:
+    """The file opened for reading, or an `InputError` that says why not."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def _data_bytes(path: Path, offset: int, limit: int, compressed: bool) -> int:
+    """Bytes of data from ``offset`` on, unpacked; counting stops soon after ``limit``."""
+    with open_file(path) as stream:
+        size = stream.seek(0, 2)
+        if not compressed:
+            return max(size - offset, 0)
+        stream.seek(offset)
+        try:
+            return _inflated_size(stream, limit)
+        except (zlib.error, EOFError) as error:
+            raise damaged(path, "its compressed data is cut off or altered") from error
+
+
+def _inflated_size(stream: BinaryIO, limit: int) -> int:
+    """Unpacked size of a gzip or zlib stream, with its checksums verified."""
+    total = 0
+    unpacker = zlib.decompressobj(47)
+    pending = stream.read(_CHUNK)
+    while total <= limit:
+        if not pending and not unpacker.eof:
+            raise EOFError
+        total += len(unpacker.decompress(pending, _CHUNK))
+        pending = unpacker.unconsumed_tail
+        if unpacker.eof:
+            pending = unpacker.unused_data or stream.read(_CHUNK)
+            # Parallel packers write several gzip members after each other; anything else is padding.
+            if not pending.startswith(GZIP_MAGIC):
+                return total
+            unpacker = zlib.decompressobj(47)
+        elif not pending:
+            pending = stream.read(_CHUNK)
+    return total
