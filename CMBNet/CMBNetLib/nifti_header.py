@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 headers, as nifti1.h and nifti2.h define them."""
+"""NIfTI-1 headers, as nifti1.h defines them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,14 @@ import numpy as np
 from .errors import InputError
 from .image_header import GZIP_MAGIC, ImageHeader, check_payload, check_sizes, damaged, open_file, read_head
 
-# Offsets are those of the two header files of the standard.
+# Offsets are those of nifti1.h.
 _NIFTI1 = {
     "dim": ("8i2", 40), "intent_code": ("i2", 68), "datatype": ("i2", 70), "bitpix": ("i2", 72),
     "pixdim": ("8f4", 76), "vox_offset": ("f4", 108), "xyzt_units": ("u1", 123), "descrip": ("S80", 148),
     "qform_code": ("i2", 252), "sform_code": ("i2", 254), "quatern": ("3f4", 256), "qoffset": ("3f4", 268),
     "srow": ("(3,4)f4", 280),
 }  # fmt: skip
-_NIFTI2 = {
-    "dim": ("8i8", 16), "intent_code": ("i4", 504), "datatype": ("i2", 12), "bitpix": ("i2", 14),
-    "pixdim": ("8f8", 104), "vox_offset": ("i8", 168), "xyzt_units": ("i4", 500), "descrip": ("S80", 240),
-    "qform_code": ("i4", 344), "sform_code": ("i4", 348), "quatern": ("3f8", 352), "qoffset": ("3f8", 376),
-    "srow": ("(3,4)f8", 400),
-}  # fmt: skip
-_LAYOUTS = {348: (_NIFTI1, 344, (b"n+1\0", b"ni1\0")), 540: (_NIFTI2, 4, (b"n+2\0", b"ni2\0"))}
+_LENGTH1, _LENGTH2 = 348, 540
 # code: (numpy type, values a voxel)
 _DATATYPES = {
     2: ("uint8", 1), 4: ("int16", 1), 8: ("int32", 1), 16: ("float32", 1), 32: ("complex64", 1), 64: ("float64", 1),
@@ -34,7 +28,7 @@ _UNIT_NAMES = {1: "metres", 3: "micrometres"}
 
 
 def read_nifti_header(path: Path) -> ImageHeader:
-    """Read and check the header of a .nii, .nii.gz or .hdr/.img file, and that the voxels are all there.
+    """Read and check the header of a .nii, .nii.gz or .hdr/.img file, and check that the voxels are all there.
 
     Raises
     ------
@@ -42,7 +36,7 @@ def read_nifti_header(path: Path) -> ImageHeader:
         No NIfTI file, a damaged or contradictory header, missing voxels, or an unusable voxel type or unit.
     """
     header_path, data_path = _header_and_data(path)
-    fields, pair = _fields(header_path, read_head(header_path, 544))
+    fields, pair = _fields(header_path, read_head(header_path, _LENGTH1))
     voxel_type, components = _voxel_type(header_path, fields)
     sizes, vectors = _sizes(header_path, fields)
     affines, warnings = _affines(header_path, fields)
@@ -75,18 +69,17 @@ def _header_and_data(path: Path) -> tuple[Path, Path]:
 
 
 def _fields(path: Path, head: bytes) -> tuple[np.void, bool]:
-    """The header's fields in native byte order, and whether the voxels lie in a second file."""
+    """The header's fields, and whether the voxels lie in a second file."""
     order: Literal["<", ">"]
     for order in ("<", ">"):
         length = int(np.frombuffer(head[:4].ljust(4, b"\0"), f"{order}i4")[0])
-        if length in _LAYOUTS and len(head) >= length:
-            layout, magic_at, magics = _LAYOUTS[length]
-            magic = head[magic_at : magic_at + 4]
-            if magic not in magics:
-                break
-            names, formats, offsets = zip(*((name, *entry) for name, entry in layout.items()), strict=True)
-            kind = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": length})
-            return np.frombuffer(head[:length], kind.newbyteorder(order))[0], magic == magics[1]
+        if length == _LENGTH2 and head[4:7] in (b"n+2", b"ni2"):
+            raise InputError(f"{path.name} is a NIfTI-2 file, which ITK does not read; save it as NIfTI-1.")
+        magic = head[344:348]
+        if length == _LENGTH1 and magic in (b"n+1\0", b"ni1\0"):
+            names, formats, offsets = zip(*((name, *entry) for name, entry in _NIFTI1.items()), strict=True)
+            kind = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": _LENGTH1})
+            return np.frombuffer(head[:_LENGTH1], kind.newbyteorder(order))[0], magic == b"ni1\0"
     raise InputError(
         f"{path.name} is no NIfTI file: its header is missing or damaged. Copy or convert the scan again "
         "(Analyze 7.5 files carry no orientation and are not read)."
