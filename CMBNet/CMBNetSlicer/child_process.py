@@ -1,0 +1,80 @@
+"""One child process on Qt's event loop: bytes as they come, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import qt
+
+from CMBNetSlicer.job_command import JobCommand
+
+
+class ChildProcess:
+    """A QProcess with three callbacks; used once.
+
+    Parameters
+    ----------
+    on_output, on_error_output
+        Called with bytes of stdout and stderr.
+    on_end
+        Called once, after all output, with the exit code; None when it crashed, was killed or never started.
+    """
+
+    def __init__(
+        self,
+        on_output: Callable[[bytes], None],
+        on_error_output: Callable[[bytes], None],
+        on_end: Callable[[int | None], None],
+    ) -> None:
+        self._on_output = on_output
+        self._on_error_output = on_error_output
+        self._on_end = on_end
+        self._ended = False
+        self._process = qt.QProcess()
+        self._process.readyReadStandardOutput.connect(self._read_output)
+        self._process.readyReadStandardError.connect(self._read_error_output)
+        # Unlike `finished`, this signal has one form only and comes also when the program cannot be started.
+        self._process.stateChanged.connect(self._state_changed)
+
+    def start(self, command: JobCommand) -> None:
+        """Start the command."""
+        self._process.setWorkingDirectory(command.folder)
+        self._process.start(command.program, list(command.arguments))
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 while it does not run."""
+        return int(self._process.processId())
+
+    @property
+    def running(self) -> bool:
+        return self._process.state() != qt.QProcess.NotRunning
+
+    def wait(self, milliseconds: int) -> bool:
+        """Wait for the end without an event loop; for the moment before the application ends."""
+        return bool(self._process.waitForFinished(milliseconds))
+
+    def problem(self) -> str:
+        """What Qt says about the last failure."""
+        return str(self._process.errorString())
+
+    def _read_output(self) -> None:
+        self._on_output(_bytes(self._process.readAllStandardOutput()))
+
+    def _read_error_output(self) -> None:
+        self._on_error_output(_bytes(self._process.readAllStandardError()))
+
+    def _state_changed(self, state: int) -> None:
+        if state != qt.QProcess.NotRunning or self._ended:
+            return
+        self._ended = True
+        self._read_output()
+        self._read_error_output()
+        crashed = self._process.exitStatus() == qt.QProcess.CrashExit
+        failed = self._process.error() == qt.QProcess.FailedToStart
+        self._on_end(None if crashed or failed else int(self._process.exitCode()))
+
+
+def _bytes(array: qt.QByteArray) -> bytes:
+    data = array.data()
+    return data if isinstance(data, bytes) else str(data).encode()

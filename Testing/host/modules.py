@@ -1,0 +1,79 @@
+"""Loading a scripted module file the way Slicer's module factory does."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import slicer
+from PySide6 import QtCore, QtWidgets
+
+
+class _ModuleParent:
+    """What a module describes itself on (qSlicerScriptedLoadableModule); other names are refused."""
+
+    __slots__ = (
+        "acknowledgementText", "associatedNodeTypes", "categories", "contributors", "dependencies", "helpText",
+        "hidden", "icon", "index", "path", "title",
+    )  # fmt: skip
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.title = ""
+        self.dependencies: list[str] = []
+
+
+class LoadedModule:
+    """A loaded module: ``slicer.modules.<name>`` with its path, logic and panel."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.stem
+        self.path = str(path)
+        sys.path[:0] = [str(path.parent)] * (str(path.parent) not in sys.path)
+        self.file = importlib.import_module(self.name)
+        self.parent = _ModuleParent(path)
+        self.instance = getattr(self.file, self.name)(self.parent)
+        self._widget: Any = None
+
+    def widget(self) -> Any:
+        """The module's panel, set up and entered; made on the first call."""
+        if self._widget is None:
+            top = slicer.qMRMLWidget()
+            top.setLayout(QtWidgets.QVBoxLayout())
+            top.setMRMLScene(slicer.mrmlScene)
+            self._widget = getattr(self.file, self.name + "Widget")(top)
+            self._widget.setup()
+            setattr(slicer.modules, self.name + "Widget", self._widget)
+            self._widget.enter()
+        return self._widget
+
+    def widgetRepresentation(self) -> Any:
+        """The top widget of the panel."""
+        return self.widget().parent
+
+    def unload(self) -> None:
+        """What happens at the end of the application: exit, cleanup, and the widgets go."""
+        slicer.app.moduleManager().emit("moduleAboutToBeUnloaded(QString)", self.name)
+        if self._widget is not None:
+            top, self._widget = self._widget.parent, None
+            top.deleteLater()
+            QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
+
+
+_loaded: list[LoadedModule] = []
+
+
+def load_module(path: Path) -> LoadedModule:
+    """Import a module file, describe it and make it known as ``slicer.modules.<name in lower case>``."""
+    module = LoadedModule(Path(path))
+    setattr(slicer.modules, module.name.lower(), module)
+    _loaded.append(module)
+    return module
+
+
+def unload_modules() -> None:
+    """Unload what :func:`load_module` loaded, last first."""
+    while _loaded:
+        _loaded.pop().unload()
