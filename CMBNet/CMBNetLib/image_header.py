@@ -1,7 +1,7 @@
-"""What the header of an image file declares, and whether the file holds as much.
+"""What the header of an image file declares.
 
-ITK zero-fills what a truncated file lacks and allocates whatever a damaged header asks for, so the header is read
-and compared with the file first; only then ITK may open it.
+ITK allocates whatever a damaged header asks for, so the header is read and checked first; only then ITK may open
+the file.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class ImageHeader:
         Free text of the header.
     warnings
         Sentences about what was odd but usable.
+    not_numbers
+        How many voxels of each frame are NaN or infinite, for formats whose ITK reader hides them; else empty.
     frames_listed
         The frames are kept as several values a voxel (NRRD axis kind "list"), and ITK hands them out so.
     """
@@ -59,6 +61,7 @@ class ImageHeader:
     affines: tuple[np.ndarray, ...] = ()
     description: str = ""
     warnings: tuple[str, ...] = ()
+    not_numbers: tuple[int, ...] = ()
     frames_listed: bool = False
 
     @property
@@ -109,31 +112,6 @@ def check_shape(header: ImageHeader, *, what: str = "scan") -> None:
         raise InputError(f"{name} is a single 2D image; a {what} is a 3D volume. Choose the whole series.")
 
 
-def check_payload(header: ImageHeader, path: Path, offset: int, *, compressed: bool, plain_offset: int = 0) -> None:
-    """Compare the voxel data in ``path`` with what ``header`` declares.
-
-    Parameters
-    ----------
-    offset
-        Bytes of the file before the (compressed or plain) data.
-    plain_offset
-        Bytes before the voxels in the decompressed data.
-
-    Raises
-    ------
-    InputError
-        Too few bytes, at least one slice too many, or a compressed stream with an error.
-    """
-    voxel_bytes = np.dtype(header.voxel_type).itemsize * header.components
-    expected = math.prod(header.sizes) * voxel_bytes
-    slice_bytes = math.prod(header.sizes[:2]) * voxel_bytes
-    found = _data_bytes(path, offset, expected + slice_bytes + plain_offset, compressed) - plain_offset
-    if found < expected:
-        raise damaged(path, f"it ends after {max(found, 0):,} of {expected:,} bytes of voxels")
-    if found >= expected + slice_bytes:
-        raise damaged(path, f"it holds more voxels than the {expected:,} bytes its header declares")
-
-
 def read_head(path: Path, size: int) -> bytes:
     """The first ``size`` bytes of a file, decompressed where it is gzipped; fewer where it is shorter.
 
@@ -159,37 +137,3 @@ def open_file(path: Path) -> BinaryIO:
         return open(path, "rb")
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
-def _data_bytes(path: Path, offset: int, limit: int, compressed: bool) -> int:
-    """Bytes of data from ``offset`` on, unpacked; counting stops soon after ``limit``."""
-    with open_file(path) as stream:
-        size = stream.seek(0, 2)
-        if not compressed:
-            return max(size - offset, 0)
-        stream.seek(offset)
-        try:
-            return _inflated_size(stream, limit)
-        except (zlib.error, EOFError) as error:
-            raise damaged(path, "its compressed data is cut off or altered") from error
-
-
-def _inflated_size(stream: BinaryIO, limit: int) -> int:
-    """Unpacked size of a gzip or zlib stream, with its checksums verified."""
-    total = 0
-    unpacker = zlib.decompressobj(47)
-    pending = stream.read(_CHUNK)
-    while total <= limit:
-        if not pending and not unpacker.eof:
-            raise EOFError
-        total += len(unpacker.decompress(pending, _CHUNK))
-        pending = unpacker.unconsumed_tail
-        if unpacker.eof:
-            pending = unpacker.unused_data or stream.read(_CHUNK)
-            # Parallel packers write several gzip members after each other; anything else is padding.
-            if not pending.startswith(GZIP_MAGIC):
-                return total
-            unpacker = zlib.decompressobj(47)
-        elif not pending:
-            pending = stream.read(_CHUNK)
-    return total

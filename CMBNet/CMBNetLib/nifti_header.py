@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from .errors import InputError
-from .image_header import GZIP_MAGIC, ImageHeader, check_payload, check_sizes, damaged, open_file, read_head
+from .image_header import GZIP_MAGIC, ImageHeader, check_sizes, damaged, open_file, read_head
+from .image_payload import check_nifti_payload
 
 # Offsets are those of nifti1.h.
 _NIFTI1 = {
@@ -44,13 +45,8 @@ def read_nifti_header(path: Path) -> ImageHeader:
         path, "NiftiImageIO", sizes, voxel_type, components * vectors, affines, _text(fields["descrip"]), warnings
     )
     check_sizes(header_path, sizes)
-    with open_file(data_path) as stream:
-        compressed = stream.read(2) == GZIP_MAGIC
-    offset = _voxel_offset(header_path, fields, pair)
-    check_payload(
-        header, data_path, 0 if compressed else offset, compressed=compressed, plain_offset=offset if compressed else 0
-    )
-    return header
+    dtype = np.dtype(voxel_type).newbyteorder(fields.dtype["datatype"].byteorder)
+    return check_nifti_payload(header, data_path, _voxel_offset(header_path, fields, pair), dtype)
 
 
 def _header_and_data(path: Path) -> tuple[Path, Path]:
@@ -137,6 +133,7 @@ def _affines(path: Path, fields: np.void) -> tuple[tuple[np.ndarray, ...], tuple
     affines = []
     if fields["sform_code"] > 0:
         affines.append(np.vstack([fields["srow"], [0, 0, 0, 1]]).astype(float))
+        _check_edges(path, fields, np.abs(edges))
     if fields["qform_code"] > 0:
         affines.append(_quaternion_affine(fields))
     if not all(np.isfinite(affine).all() for affine in affines):
@@ -144,6 +141,17 @@ def _affines(path: Path, fields: np.void) -> tuple[tuple[np.ndarray, ...], tuple
     if not affines:
         return (), ("The header does not say how the scan lies in space: left and right may be swapped.",)
     return tuple(affines), ()
+
+
+def _check_edges(path: Path, fields: np.void, edges: np.ndarray) -> None:
+    """Refuse two voxel sizes in one header; only a matrix to a template (codes 3 and up) may scale."""
+    stated = np.linalg.norm(np.asarray(fields["srow"], dtype=float)[:, :3], axis=0)
+    if fields["sform_code"] <= 2 and np.isfinite(stated).all() and not np.allclose(stated, edges, rtol=0.02):
+        one, other = (" x ".join(f"{edge:g}" for edge in values) for values in (edges, stated))
+        raise InputError(
+            f"The header of {path.name} contradicts itself: voxel edges of {one} mm in one place and {other} mm in "
+            "another. Export or convert the scan again."
+        )
 
 
 def _quaternion_affine(fields: np.void) -> np.ndarray:

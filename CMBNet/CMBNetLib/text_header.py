@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
-from .image_header import ImageHeader, check_payload, check_sizes, damaged, open_file
+from .image_header import ImageHeader, check_sizes, damaged, open_file
+from .image_payload import check_payload
 
 _LONGEST_HEADER = 1 << 20
 _NRRD_TYPES = {

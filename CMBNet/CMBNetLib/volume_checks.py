@@ -82,6 +82,22 @@ def check_axes(volume: Volume) -> None:
         )
 
 
+def check_bad_voxels(count: int, total: int) -> list[str]:
+    """The warning about ``count`` voxels that were no numbers and became 0; empty where there are none.
+
+    Raises
+    ------
+    InputError
+        They are more than 5 % of ``total``.
+    """
+    if count > MAX_BAD_SHARE * total:
+        raise InputError(
+            f"{count / total:.0%} of the voxels are not numbers (NaN, infinite or absurdly large); at most "
+            f"{MAX_BAD_SHARE:.0%} can be repaired. Export or convert the scan again."
+        )
+    return [f"Voxels that were not numbers and were set to 0: {count} ({count / total:.2%})."] if count else []
+
+
 def _repaired(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """A float32 array without NaN, Inf and absurd values, and the warning about them."""
     array = np.ascontiguousarray(array, dtype=np.float32)
@@ -89,16 +105,8 @@ def _repaired(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
     if np.isfinite(array.sum(dtype=np.float64)) and max(array.max(), -array.min()) < _ABSURD:
         return array, []
     bad = ~(np.abs(array) < _ABSURD)
-    share = float(bad.mean())
-    if share > MAX_BAD_SHARE:
-        raise InputError(
-            f"{share:.0%} of the voxels are not numbers (NaN, infinite or absurdly large); at most "
-            f"{MAX_BAD_SHARE:.0%} can be repaired. Export or convert the scan again."
-        )
-    repaired = array.copy()
-    repaired[bad] = array[~bad].min()
-    count = int(bad.sum())
-    return repaired, [f"{count} voxels ({share:.2%}) were not numbers and were set to the lowest value of the scan."]
+    warnings = check_bad_voxels(int(bad.sum()), bad.size)
+    return np.where(bad, np.float32(0), array), warnings
 
 
 def _check_varies(array: np.ndarray) -> None:

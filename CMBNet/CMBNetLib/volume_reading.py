@@ -17,7 +17,7 @@ from .image_header import ImageHeader, check_shape, damaged, open_file
 from .nifti_header import read_nifti_header
 from .text_header import read_meta_header, read_nrrd_header
 from .volume import Volume, from_sitk
-from .volume_checks import check_axes, checked_scan
+from .volume_checks import check_axes, check_bad_voxels, checked_scan
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -51,6 +51,8 @@ def read_label_map(path: str | os.PathLike[str]) -> Volume:
     check_shape(header, what="label map")
     if header.n_frames > 1:
         raise InputError(f"{path.name} holds {header.n_frames} volumes; a label map is one 3D volume.")
+    if any(header.not_numbers):
+        raise InputError(f"{path.name} holds voxels that are not numbers; a label map has whole numbers.")
     volume = _volume(header, _read_image(header, None, as_float=False))
     check_axes(volume)
     return volume.with_array(_labels(path, volume.array))
@@ -95,6 +97,8 @@ def _read_file(path: Path, frame: int | None) -> Volume:
         metadata["frame"] = frame
     volume = _volume(header, _read_image(header, frame, as_float=True))
     metadata["warnings"] += _place_warnings(header, volume)
+    if header.not_numbers:
+        metadata["warnings"] += check_bad_voxels(header.not_numbers[frame or 0], volume.array.size)
     return Volume(volume.array, volume.ijk_to_ras, volume.name, metadata)
 
 
@@ -189,7 +193,7 @@ def _labels(path: Path, array: np.ndarray) -> np.ndarray:
     """The array with an integer type; floats must hold whole numbers."""
     if array.dtype.kind in "iub":
         return array
-    if not np.isfinite(array).all() or not (array == np.round(array)).all():
+    if not (array == np.round(array)).all():
         raise InputError(f"{path.name} holds fractions; a label map has whole numbers. Threshold it first.")
     if not 0 <= array.min() <= array.max() <= _MOST_LABEL:
         raise InputError(f"{path.name} holds values from {array.min():g} to {array.max():g}; labels start at 0.")
