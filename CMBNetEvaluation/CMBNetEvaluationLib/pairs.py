@@ -99,7 +99,7 @@ def _files_of(name: str, found: Mapping[str, Mapping[str, Path]]) -> dict[str, A
     return {role: _look_up(files, name) for role, files in found.items()}
 
 
-def pairs_from_table(table: Path, predictions: Path | None = None) -> list[Pair]:
+def pairs_from_table(table: Path, predictions: Path | None = None, *, replace_predictions: bool = False) -> list[Pair]:
     """Read pairs from a CSV with the columns ``scan_id,prediction,reference`` and any others.
 
     Known are ``subject_id``, ``ignore``, ``decoys``, ``image`` and ``regions``; a data set manifest (``label`` is
@@ -109,6 +109,8 @@ def pairs_from_table(table: Path, predictions: Path | None = None) -> list[Pair]
     ----------
     predictions
         Folder in which predictions are looked up by scan where the table names none.
+    replace_predictions
+        Look up every prediction in the folder, whatever the table says: it holds those of another model.
 
     Raises
     ------
@@ -122,6 +124,8 @@ def pairs_from_table(table: Path, predictions: Path | None = None) -> list[Pair]
         raise InputError(f"{table} needs columns such as scan_id,prediction,reference; it has {', '.join(rows[0])}.")
     problems: list[str] = []
     looked_up = {} if predictions is None else _files_by_scan(predictions, "prediction", problems)
+    if replace_predictions:
+        rows = [{**row, "prediction": ""} for row in rows]
     pairs = [_pair_of_row(table.parent, row, looked_up) for row in rows]
     names = [pair.scan_id for pair in pairs]
     twice = sorted({name for name in names if names.count(name) > 1})

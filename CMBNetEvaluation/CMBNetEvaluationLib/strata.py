@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -93,17 +93,14 @@ def _by_lesion(results: Sequence[ScanResult], key: str, bootstrap: SubjectBootst
     if all(lesion_stratum(call, key) == UNKNOWN for call in calls if call.outcome != "FP"):
         return {}
     names = _in_order({lesion_stratum(call, key) for call in calls}, key)
-    return {name: _lesion_figures(results, lambda call, n=name: lesion_stratum(call, key) == n, bootstrap)  # type: ignore[misc]
-            for name in names}  # fmt: skip
+    return {name: _lesion_figures(results, key, name, bootstrap) for name in names}
 
 
-def _lesion_figures(
-    results: Sequence[ScanResult], wanted: Callable[[Call], bool], bootstrap: SubjectBootstrap
-) -> dict[str, Any]:
-    counts = np.array(
-        [[sum(call.outcome == kind and wanted(call) for call in result.calls) for kind in ("TP", "FP", "FN")]
-         for result in results], dtype=float,
-    )  # fmt: skip
+def _lesion_figures(results: Sequence[ScanResult], key: str, name: str, bootstrap: SubjectBootstrap) -> dict[str, Any]:
+    def count(result: ScanResult, outcome: str) -> int:
+        return sum(call.outcome == outcome and lesion_stratum(call, key) == name for call in result.calls)
+
+    counts = np.array([[count(result, kind) for kind in ("TP", "FP", "FN")] for result in results], dtype=float)
     figures = pooled_metrics(counts, bootstrap)
     # "Negative" would mean scans without a lesion of this stratum, which is not what readers take it for.
     figures.pop("false_positives_per_negative_scan")

@@ -1,0 +1,123 @@
+"""Everything an evaluation writes into its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from CMBNetLib.files import atomic_output
+from CMBNetLib.progress import Progress
+
+from .evaluation import Evaluation, plain
+from .figures import can_draw, draw_figures
+from .methods_text import methods_paragraph, software_versions
+from .report_page import report_html
+from .tables import MEASURE_COLUMNS, froc_rows, lesion_rows, measure_rows, scan_rows, stratum_rows, write_csv
+
+SCHEMA = "cmbnet-evaluation"
+SCHEMA_VERSION = "1.0"
+
+
+def write_evaluation(
+    folder: Path,
+    evaluation: Evaluation,
+    metrics: Mapping[str, Any],
+    *,
+    title: str = "Evaluation of microbleed detection",
+    gallery: Path | None = None,
+    comparison: tuple[Mapping[str, Any], Sequence[str]] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Path]:
+    """Write JSON, CSV, figures and the page; returns the paths by kind.
+
+    The same input gives the same bytes but for the time in ``evaluation.json`` and ``report.html``.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written.
+    """
+    progress = progress or Progress()
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    methods = methods_paragraph(evaluation.results, evaluation.settings, metrics["detection"]["counts"])
+    paths = _write_tables(folder, evaluation, metrics)
+    figures = _write_figures(folder, evaluation, metrics, progress)
+    if find_spec("jinja2") is None:
+        progress.warning("no_report", "The page was not written: the package jinja2 is missing (see cmbnet system).")
+    else:
+        page = report_html(
+            title, created, evaluation.results, metrics, methods=methods, problems=evaluation.problems,
+            figures=figures, gallery=gallery, comparison=comparison,
+        )  # fmt: skip
+        paths["report"] = _write_text(folder / "report.html", page)
+    document = evaluation_document(evaluation, metrics, created, methods, paths, title)
+    if comparison is not None:
+        document["comparison"] = {"models": list(comparison[1]), **plain(dict(comparison[0]))}
+    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    paths["json"] = _write_text(folder / "evaluation.json", text)
+    return paths
+
+
+def evaluation_document(
+    evaluation: Evaluation,
+    metrics: Mapping[str, Any],
+    created: str,
+    methods: str,
+    files: Mapping[str, Path],
+    title: str,
+) -> dict[str, Any]:
+    """The content of ``evaluation.json``."""
+    settings = evaluation.settings
+    return {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "created": created,
+        "title": title,
+        "software": software_versions(),
+        "settings": {
+            "rule": settings.rule.as_dict(),
+            "threshold": settings.threshold,
+            "floor": settings.floor,
+            "ignore_below_mm": settings.ignore_below_mm,
+            "decoy_mm": settings.decoy_mm,
+        },
+        "methods": methods,
+        "problems": list(evaluation.problems),
+        "metrics": plain(dict(metrics)),
+        "files": {kind: path.name for kind, path in sorted(files.items())},
+    }
+
+
+def _write_tables(folder: Path, evaluation: Evaluation, metrics: Mapping[str, Any]) -> dict[str, Path]:
+    paths = {
+        "scans": write_csv(folder / "scans.csv", *scan_rows(evaluation.results)),
+        "lesions": write_csv(folder / "lesions.csv", *lesion_rows(evaluation.results)),
+        "metrics": write_csv(folder / "metrics.csv", MEASURE_COLUMNS, measure_rows(metrics)),
+        "strata": write_csv(folder / "strata.csv", *stratum_rows(metrics["strata"])),
+    }
+    if metrics["froc"] is not None:
+        paths["froc"] = write_csv(folder / "froc.csv", *froc_rows(metrics["froc"]["curve"]))
+    return paths
+
+
+def _write_figures(
+    folder: Path, evaluation: Evaluation, metrics: Mapping[str, Any], progress: Progress
+) -> dict[str, bytes]:
+    if not can_draw():
+        progress.warning("no_figures", "Figures were not drawn: the package matplotlib is missing (see cmbnet system).")
+        return {}
+    figures = draw_figures(evaluation.results, metrics)
+    for name, data in figures.items():
+        with atomic_output(folder / "figures" / f"{name}.png") as temporary:
+            temporary.write_bytes(data)
+    return figures
+
+
+def _write_text(path: Path, text: str) -> Path:
+    with atomic_output(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path

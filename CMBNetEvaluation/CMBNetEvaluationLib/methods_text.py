@@ -1,0 +1,82 @@
+"""A paragraph for the methods section of a paper: what was counted, how, and with which versions."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from . import __version__
+from .estimates import REPLICATES, SEED
+from .scan_evaluation import EvaluationSettings
+from .scan_result import ScanResult
+
+PACKAGES = ("numpy", "scipy", "SimpleITK")
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of everything that can change a number."""
+    found = {"CMBNetEvaluationLib": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def methods_paragraph(results: Sequence[ScanResult], settings: EvaluationSettings, counts: Mapping[str, Any]) -> str:
+    """The paragraph."""
+    versions = ", ".join(f"{name} {number}" for name, number in software_versions().items())
+    return " ".join(
+        (
+            _data_sentence(counts),
+            settings.rule.sentence(),
+            _threshold_sentence(settings),
+            "Precision, sensitivity and F1 are given pooled over all lesions and as mean and median over scans; a scan "
+            "without predictions has no precision and one without lesions no sensitivity, and a scan with only false "
+            "calls has an F1 of 0. False positives per scan are averaged over all scans, those without microbleeds "
+            "included.",
+            _froc_sentence(results),
+            f"95 % intervals are percentiles of {REPLICATES} bootstrap samples of subjects (seed {SEED}); Wilson "
+            "intervals of proportions are given beside them.",
+            f"Computed with {versions}.",
+        )
+    ).replace("  ", " ")
+
+
+def _data_sentence(counts: Mapping[str, Any]) -> str:
+    missing = counts["scans_without_prediction"]
+    ignored = counts["ignored_reference_lesions"]
+    parts = [
+        f"{counts['scans']} scans of {counts['subjects']} subjects with {counts['reference_lesions']} reference "
+        f"microbleeds were evaluated, {counts['scans_without_lesions']} of the scans without any."
+    ]
+    if missing:
+        parts.append(f"{missing} scans had no prediction; all their microbleeds counted as missed.")
+    if ignored:
+        parts.append(
+            f"{ignored} reference lesions were ignored: they counted neither as found nor as missed, and "
+            "predictions on them not as false."
+        )
+    return " ".join(parts)
+
+
+def _threshold_sentence(settings: EvaluationSettings) -> str:
+    parts = []
+    if settings.threshold is not None:
+        parts.append(f"Candidates were called from a score of {settings.threshold:g}.")
+    if settings.ignore_below_mm > 0:
+        parts.append(f"Reference lesions below {settings.ignore_below_mm:g} mm equivalent diameter were ignored.")
+    return " ".join(parts)
+
+
+def _froc_sentence(results: Sequence[ScanResult]) -> str:
+    if any(result.ranking is None and not result.missing_prediction for result in results):
+        return ""
+    return (
+        "The FROC curve matches the candidates above each threshold anew (one to one, largest number of pairs); "
+        "sensitivity at a rate is the largest that is reached with at most that many false positives per scan, "
+        "without interpolation."
+    )

@@ -1,0 +1,164 @@
+"""One HTML page with everything: tables with intervals, figures, methods, and a picture of every false call."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .page_template import PAGE
+from .report_tables import (
+    burden_rows,
+    classification_table,
+    comparison_table,
+    count_table,
+    estimate_table,
+    froc_table,
+    name_of,
+    place_table,
+    stratum_table,
+)
+from .scan_result import Call, ScanResult
+
+_GALLERIES = (
+    ("FN", "Missed microbleeds", "Every one is shown."),
+    ("FP", "False positives", "Every one is shown."),
+    ("TP", "Found microbleeds", "A selection."),
+)
+
+
+def report_html(
+    title: str,
+    created: str,
+    results: Sequence[ScanResult],
+    metrics: Mapping[str, Any],
+    *,
+    methods: str,
+    problems: Sequence[Mapping[str, str]] = (),
+    figures: Mapping[str, bytes] | None = None,
+    gallery: Path | None = None,
+    comparison: tuple[Mapping[str, Any], Sequence[str]] | None = None,
+) -> str:
+    """The page as text.
+
+    Parameters
+    ----------
+    created
+        Time stamp, the only thing that differs between two runs.
+    figures
+        PNG by name.
+    gallery
+        Folder with the pictures that the calls name.
+    comparison
+        Result of `compare_models` and the names of the two models.
+    """
+    from jinja2 import Environment
+
+    sections = [*_sections(metrics, figures or {})]
+    if comparison is not None:
+        sections.insert(1, _section("Comparison of models", [comparison_table(*comparison)]))
+    template = Environment(autoescape=True, trim_blocks=True).from_string(PAGE)
+    galleries = [] if gallery is None else _galleries(results, gallery)
+    return template.render(
+        title=title, created=created, problems=problems, sections=sections, methods=methods, galleries=galleries
+    )
+
+
+def _sections(metrics: Mapping[str, Any], figures: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    detection, segmentation = metrics["detection"], metrics["segmentation"]
+    sections = [
+        _section("Detection, pooled over all scans", [estimate_table("", detection["pooled"])]),
+        _section(
+            "Detection, scan by scan",
+            [
+                estimate_table("Mean", detection["per_scan_mean"]),
+                estimate_table("Median", detection["per_scan_median"]),
+            ],
+        ),
+        _section("What was counted", [count_table(detection["counts"])]),
+    ]
+    if metrics["froc"] is not None:
+        sections.append(_section("FROC", [froc_table(metrics["froc"])], figures, ("froc",)))
+    names = {"matched_lesions": "On found lesions", "whole_scan": "On whole scans"}
+    outlines = [estimate_table(names[key], value) for key, value in segmentation.items() if value is not None]
+    if outlines:
+        sections.append(_section("Segmentation", outlines))
+    counting = metrics["counting"]
+    tables = [estimate_table("", counting), burden_rows(counting["burden_table"])]
+    sections.append(_section("Counting", tables, figures, ("bland_altman",)))
+    sections.append(_classification_section(metrics))
+    if metrics["calibration"] is not None:
+        tables = [estimate_table("", metrics["calibration"])]
+        sections.append(_section("Calibration of the scores", tables, figures, ("calibration",)))
+    return [*sections, _strata_section(metrics, figures), *_cause_sections(metrics)]
+
+
+def _classification_section(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    tables = [classification_table(metrics["classification"])]
+    if metrics["scan_auc"] is not None:
+        tables.append(estimate_table("Highest score against any microbleed", {"area_under_roc": metrics["scan_auc"]}))
+    return _section("Scans called positive by their count", tables)
+
+
+def _strata_section(metrics: Mapping[str, Any], figures: Mapping[str, bytes]) -> dict[str, Any]:
+    strata = metrics["strata"]
+    note = (
+        "Lesions are counted where the reference puts them, false positives where they lie; a hit whose two regions "
+        "differ stays one hit."
+    )
+    tables = [stratum_table(key, groups) for key, groups in strata.items()]
+    return _section("Strata", tables, figures, [f"strata_{key}" for key in strata], note)
+
+
+def _cause_sections(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    sections = []
+    if metrics["false_positive_causes"]:
+        sections.append(_section("False positives by cause", [count_table(metrics["false_positive_causes"])]))
+    places = [(key, metrics[f"{key}_of_hits"]) for key in ("zone", "region") if metrics[f"{key}_of_hits"]]
+    if places:
+        tables = [place_table(f"By {name_of(key).lower()}", table) for key, table in places]
+        sections.append(_section("Where hits lie", tables))
+    return sections
+
+
+def _section(
+    title: str,
+    tables: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, bytes] | None = None,
+    wanted: Sequence[str] = (),
+    note: str = "",
+) -> dict[str, Any]:
+    pictures = [{"name": name, "data": _base64((figures or {})[name])} for name in wanted if name in (figures or {})]
+    return {"title": title, "tables": tables, "figures": pictures, "note": note}
+
+
+def _galleries(results: Sequence[ScanResult], folder: Path) -> list[dict[str, Any]]:
+    groups = []
+    for outcome, title, note in _GALLERIES:
+        entries = [
+            {"text": caption(result.scan_id, call), "data": _base64((folder / call.picture).read_bytes())}
+            for result in results
+            for call in result.calls
+            if call.outcome == outcome and call.picture
+        ]
+        if entries:
+            groups.append({"title": f"{title} ({len(entries)})", "note": note, "entries": entries})
+    return groups
+
+
+def caption(scan_id: str, call: Call) -> str:
+    """Scan, score, place, size and what is known about a call, in one line."""
+    parts = [scan_id, f"RAS {call.center_ras[0]:.1f}, {call.center_ras[1]:.1f}, {call.center_ras[2]:.1f}"]
+    if call.score is not None:
+        parts.append(f"score {call.score:.2f}")
+    parts += [text for text in (call.zone, call.region, call.relation) if text]
+    if call.diameter_mm is not None:
+        parts.append(f"{call.diameter_mm:.1f} mm")
+    if call.cause and call.cause != call.relation:
+        parts.append(f"cause: {call.cause}")
+    return " · ".join(parts)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
