@@ -97,8 +97,8 @@ class Overview:
         facts = [result.scan.name[:70], result.scan.metadata.get("sequence"), f"{edges} mm"]
         page.text(0.15, 0.62, "   ·   ".join(str(fact) for fact in facts if fact), size=10)
         model = f"{result.model['id']} {result.model['version']} ({result.model['status']})"
-        point = result.operating_point or "own threshold"
-        text = f"{model}   ·   {point}, threshold {result.threshold:.3g}   ·   not read by a person, research use only"
+        point = f"{result.operating_point or 'chosen by hand'}, threshold {result.threshold:.3g}"
+        text = f"{model}   ·   {point}   ·   not read by a person, research use only"
         page.text(0.15, 0.83, text, size=9, color=MUTED)
 
     def _draw_footer(self, page: _Page) -> None:
@@ -155,7 +155,7 @@ class Overview:
         if outlined:
             axes.add_collection(LineCollection(list(picture.outline), colors=_colour(zone_of(candidate)), linewidths=1.1))
         for side, x, align in (("R", -half * 0.95, "left"), ("L", half * 0.95, "right")):
-            _write(axes, (x, 0), side, TEXT, size=7, align=align)
+            _write(axes, (x, 0), side, TEXT, size=5.5, align=align)
 
     def _draw_picture(self, axes: Axes, picture: Picture) -> None:
         low, high = self._pictures.window
@@ -214,7 +214,7 @@ def _write(axes: Axes, at: tuple[float, float], text: str, colour: str, *, size:
     """Text that is readable on light tissue and on black air alike."""
     from matplotlib.patheffects import withStroke
 
-    stroke = [withStroke(linewidth=2.2, foreground="black")]
+    stroke = [withStroke(linewidth=0.22 * size, foreground="black")]
     axes.text(
         *at, text, color=colour, fontsize=size, ha=align, va="center", weight="bold", path_effects=stroke, clip_on=True
     )

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 CROP_MM = 30.0
 # The rim of the brain is dark from partial volume and covers the projection where it is not peeled off.
 RIM_MM = 3.0
-# Around a candidate the rim is kept, or superficial microbleeds would be peeled off as well.
-KEPT_AROUND_MM = 3.0
 MARGIN_MM = 6.0
 WINDOW_PERCENTILES = (0.5, 99.5)
 # 1.05 puts the brightest tissue just below white.
@@ -81,6 +79,7 @@ class ScanPictures:
         """Lowest intensity through the brain along each column from below to above; 0 mm is the picture's corner."""
         lowest = np.full(self._scan.array.shape[1:], np.inf, np.float32)
         for scan, brain, labels in zip(self._scan.array, self._deep(), self._labels, strict=True):
+            # The candidates themselves are kept, or superficial microbleeds would be peeled off with the rim.
             np.minimum(lowest, np.where(brain | (labels > 0), scan, np.inf), out=lowest)
         seen = np.isfinite(lowest)
         rows, columns = self._frame(seen)

@@ -14,7 +14,7 @@ from CMBNetLib.shape import measure_shapes
 from CMBNetLib.volume import Volume
 
 BRAIN_RADII_MM = np.array([64.0, 80.0, 52.0])
-TISSUE, AIR = 300.0, 10.0
+TISSUE, AIR, LESION = 300.0, 10.0, 60.0
 OPERATING_POINTS = {
     "sensitive": {
         "threshold": 0.2,
@@ -133,5 +133,5 @@ def _drawn(grid: Volume, anatomy: Anatomy, centres: np.ndarray, diameter: float)
     for number, centre in enumerate(centres):
         dot = np.linalg.norm(ras - centre, axis=-1) <= diameter / 2
         labels[dot] = number + 1
-    image[labels > 0] = 60.0
+    image[labels > 0] = LESION
     return grid.with_array(image.astype(np.float32)), grid.with_array(labels)
