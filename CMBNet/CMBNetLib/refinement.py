@@ -185,6 +185,7 @@ def refine_mask(
     scan: Volume,
     rough: np.ndarray,
     *,
+    window: tuple[slice, slice, slice] | None = None,
     brain: np.ndarray | None = None,
     max_diameter_mm: float = MAX_DIAMETER_MM,
 ) -> Refinement:
@@ -195,19 +196,22 @@ def refine_mask(
     Parameters
     ----------
     rough : np.ndarray
-        bool ``[k, j, i]`` on the scan's grid, one lesion.
+        bool ``[k, j, i]``, one lesion: on the scan's grid, or a crop of it.
+    window : tuple of slice, optional
+        Where the crop lies in the scan's array.
 
     Raises
     ------
     InputError
         The mark is empty, on another grid or wholly outside the brain mask.
     """
-    if rough.shape != scan.array.shape:
+    place = window or (slice(0, scan.array.shape[0]), slice(0, scan.array.shape[1]), slice(0, scan.array.shape[2]))
+    if rough.shape != scan.array[place].shape:
         raise InputError(
-            f"The mark has {rough.shape[::-1]} voxels and the scan {scan.array.shape[::-1]}; resample it first."
+            f"The mark has {rough.shape[::-1]} voxels and the scan {scan.array[place].shape[::-1]}; resample it first."
         )
-    inside = np.asarray(rough, dtype=bool) if brain is None else np.asarray(rough, dtype=bool) & brain
-    voxels = np.argwhere(inside)
+    inside = np.asarray(rough, dtype=bool) if brain is None else np.asarray(rough, dtype=bool) & brain[place]
+    voxels = np.argwhere(inside) + [side.start for side in place]
     if len(voxels) == 0:
         raise InputError("The rough mark is empty, or wholly outside the brain mask; nothing can be refined.")
     values = scan.array[tuple(voxels.T)]
