@@ -153,7 +153,8 @@ class Overview:
         axes.set_xlim(-half, half)
         axes.set_ylim(half, -half)
         if outlined:
-            axes.add_collection(LineCollection(list(picture.outline), colors=_colour(zone_of(candidate)), linewidths=1.1))
+            colour = _colour(zone_of(candidate))
+            axes.add_collection(LineCollection(list(picture.outline), colors=colour, linewidths=1.1))
         for side, x, align in (("R", -half * 0.95, "left"), ("L", half * 0.95, "right")):
             _write(axes, (x, 0), side, TEXT, size=5.5, align=align)
 
