@@ -17,7 +17,7 @@ import numpy as np
 
 from .acquisition_tags import component_of, number
 from .errors import InputError
-from .image_header import damaged, open_file
+from .image_header import damaged, open_file, reason_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -126,7 +126,7 @@ def _as_damage(path: Path) -> Iterator[None]:
     # pydicom's errors have no common base: damaged bytes gave ValueError, KeyError, struct.error, TypeError,
     # NotImplementedError, RecursionError and others.
     except Exception as error:
-        raise damaged(path, f"it cannot be read as DICOM ({str(error)[:120] or type(error).__name__})") from error
+        raise damaged(path, f"it cannot be read as DICOM ({reason_of(error)})") from error
 
 
 def _read_tags(path: Path) -> Dataset:

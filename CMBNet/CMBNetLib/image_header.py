@@ -7,6 +7,7 @@ the file.
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,12 @@ class ImageHeader:
 def damaged(path: Path, found: str) -> InputError:
     """The refusal of a file that is broken; ``found`` says how, as a clause."""
     return InputError(f"{path.name} is damaged: {found}. Copy or export the scan again.")
+
+
+def reason_of(error: Exception) -> str:
+    """The last line of an exception's text without the addresses and class names that ITK puts before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return re.sub(r"^(ITK ERROR: )?\w+\(0x[0-9a-f]+\): *", "", lines[-1])[:160] if lines else type(error).__name__
 
 
 def check_sizes(path: Path, sizes: tuple[int, ...]) -> None:

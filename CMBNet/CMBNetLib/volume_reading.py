@@ -11,9 +11,9 @@ import numpy as np
 
 from . import acquisition_tags
 from .dicom_series import read_dicom
-from .errors import EnvironmentProblem, InputError
+from .errors import CMBNetError, EnvironmentProblem, InputError
 from .files import scan_stem
-from .image_header import ImageHeader, check_shape, damaged, open_file
+from .image_header import ImageHeader, check_shape, damaged, open_file, reason_of
 from .nifti_header import read_nifti_header
 from .text_header import read_meta_header, read_nrrd_header
 from .volume import Volume, from_sitk
@@ -137,7 +137,7 @@ def _read_image(header: ImageHeader, frame: int | None, *, as_float: bool) -> Si
     except MemoryError as error:
         raise EnvironmentProblem(f"There is not enough memory for {header.path.name}; close other programs.") from error
     except RuntimeError as error:
-        raise _translated(header.path, str(error)) from error
+        raise _translated(header.path, error) from error
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
     if frame is not None and header.frames_listed:
@@ -200,11 +200,11 @@ def _labels(path: Path, array: np.ndarray) -> np.ndarray:
     return array.astype(np.uint16 if array.max() < 1 << 16 else np.int32)
 
 
-def _translated(path: Path, message: str) -> Exception:
-    """ITK's exception text as an error with a sentence."""
+def _translated(path: Path, error: RuntimeError) -> CMBNetError:
+    """ITK's exception as an error with a sentence."""
+    message = str(error)
     if "allocate" in message.lower() or "bad_alloc" in message:
         return EnvironmentProblem(f"There is not enough memory for {path.name}; close other programs.")
     if "orthonormal" in message:
         return InputError(f"The axes of {path.name} are not at right angles; resample it to a straight grid.")
-    last = next((line.strip() for line in reversed(message.splitlines()) if line.strip()), "no reason given")
-    return damaged(path, f"it cannot be read ({last[:160]})")
+    return damaged(path, f"it cannot be read ({reason_of(error)})")
