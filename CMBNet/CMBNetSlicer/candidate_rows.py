@@ -32,7 +32,7 @@ class CandidateRows:
         titles = (_("No."), _("Score"), _("Ø mm"), _("Zone"), _("Side"), _("Region"))
         table.columnCount = len(titles)
         table.setHorizontalHeaderLabels(list(titles))
-        for column, width in enumerate((44, 56, 56, 96, 68)):
+        for column, width in enumerate((32, 46, 48, 92, 48)):
             table.setColumnWidth(column, width)
         table.itemSelectionChanged.connect(self._selection_changed)
 
@@ -46,6 +46,8 @@ class CandidateRows:
         for row, candidate in enumerate(candidates):
             for column, item in enumerate(_items(candidate)):
                 self._table.setItem(row, column, item)
+        if candidates:
+            self._table.resizeColumnsToContents()
         self._table.sortByColumn(0, qt.Qt.AscendingOrder)
         self._table.sortingEnabled = True
         self._filling = False

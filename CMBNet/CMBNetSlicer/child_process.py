@@ -29,7 +29,8 @@ class ChildProcess:
         self._on_output = on_output
         self._on_error_output = on_error_output
         self._on_end = on_end
-        self._ended = False
+        self._ended = self._ran = False
+        self._program = ""
         self._process = qt.QProcess()
         self._process.readyReadStandardOutput.connect(self._read_output)
         self._process.readyReadStandardError.connect(self._read_error_output)
@@ -38,6 +39,7 @@ class ChildProcess:
 
     def start(self, command: JobCommand) -> None:
         """Start the command."""
+        self._program = command.program
         self._process.setWorkingDirectory(command.folder)
         self._process.start(command.program, list(command.arguments))
 
@@ -55,8 +57,8 @@ class ChildProcess:
         return bool(self._process.waitForFinished(milliseconds))
 
     def problem(self) -> str:
-        """What Qt says about the last failure."""
-        return str(self._process.errorString())
+        """Why there is no exit code."""
+        return "" if self._ran else f"{self._program} could not be started."
 
     def _read_output(self) -> None:
         self._on_output(_bytes(self._process.readAllStandardOutput()))
@@ -65,14 +67,15 @@ class ChildProcess:
         self._on_error_output(_bytes(self._process.readAllStandardError()))
 
     def _state_changed(self, state: int) -> None:
+        self._ran = self._ran or state == qt.QProcess.Running
         if state != qt.QProcess.NotRunning or self._ended:
             return
         self._ended = True
         self._read_output()
         self._read_error_output()
+        # Asking error() for FailedToStart would be too early: Qt sets it after this signal.
         crashed = self._process.exitStatus() == qt.QProcess.CrashExit
-        failed = self._process.error() == qt.QProcess.FailedToStart
-        self._on_end(None if crashed or failed else int(self._process.exitCode()))
+        self._on_end(None if crashed or not self._ran else int(self._process.exitCode()))
 
 
 def _bytes(array: qt.QByteArray) -> bytes:

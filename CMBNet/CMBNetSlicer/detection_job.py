@@ -117,8 +117,8 @@ class DetectionJob:
         if self._reason is not None:
             kill(self._asked[1:])  # children that outlived the process we asked
             outcome = JobOutcome("cancelled", self._reason)
-        elif exit_code is None and not self._report.complaints:
-            outcome = JobOutcome("failed", f"{outcome.message}\n{self._child.problem()}")
+        elif self._child.problem():
+            outcome = JobOutcome("failed", self._child.problem())
         try:
             self._listener.on_outcome(outcome)
         finally:

@@ -139,12 +139,19 @@ def detections_of(scan: Any) -> list[DetectionNode]:
     return [DetectionNode(node) for node in ours]
 
 
+def show_only(detection: DetectionNode) -> None:
+    """Show this detection in the views and hide the others of the same scan."""
+    for other in [] if detection.scan is None else detections_of(detection.scan):
+        other.set_visible(other.node is detection.node)
+
+
 def _place_beside(scan: Any, nodes: tuple[Any, ...]) -> None:
     """Put the nodes where the scan is in the subject hierarchy; DICOM export finds patient and study there."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scan.GetScene())
     if hierarchy is None:
         return
-    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(scan))
+    place = hierarchy.GetItemByDataNode(scan)
+    parent = hierarchy.GetItemParent(place) if place else 0
     for node in nodes:
         item = hierarchy.GetItemByDataNode(node)
         if item and parent:

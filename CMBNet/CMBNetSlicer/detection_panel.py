@@ -12,6 +12,7 @@ from slicer.util import VTKObservationMixin
 from vtk import vtkCommand
 
 from CMBNetLib.errors import CMBNetError
+from CMBNetSlicer.detection_node import show_only
 from CMBNetSlicer.detection_parameters import DetectionParameters, run_settings
 from CMBNetSlicer.inputs_section import InputsSection
 from CMBNetSlicer.job_command import CUSTOM, JobCommand, detect_command
@@ -98,6 +99,7 @@ class DetectionPanel(VTKObservationMixin):
         return _("Done: {summary}").format(summary=detection.summary)
 
     def _operating_point_chosen(self, name: str) -> None:
+        """Called by the inputs, which hold the same parameters."""
         threshold = self._named_thresholds().get(name)
         self.parameters.operatingPoint = name
         if threshold is not None:
@@ -108,8 +110,11 @@ class DetectionPanel(VTKObservationMixin):
         self._take_threshold(threshold)
 
     def _detection_chosen(self, node: Any) -> None:
+        if self.parameters is None:  # the selector empties itself while the scene closes
+            return
         self.parameters.detection = node
         if self.results.detection is not None:
+            show_only(self.results.detection)
             self._take_threshold(self.results.detection.threshold)
 
     def _take_threshold(self, threshold: float) -> None:
@@ -163,6 +168,7 @@ class DetectionPanel(VTKObservationMixin):
         self.addObserver(scene, scene.NodeRemovedEvent, self._node_removed)
 
     def _observe_parameters(self, parameters: DetectionParameters | None) -> None:
+        self.inputs.show(parameters)
         if self.parameters is not None:
             self.removeObserver(self.parameters.parameterNode, vtkCommand.ModifiedEvent, self._show)
         self.parameters = parameters

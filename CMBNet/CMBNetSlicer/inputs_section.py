@@ -58,7 +58,7 @@ class InputsSection:
         self._ui.modelBox.enabled = bool(models)
 
     def show(self, parameters: DetectionParameters | None) -> None:
-        """Show these parameters from now on."""
+        """Show these parameters from now on; None shows what was there and changes nothing."""
         self._parameters = parameters
         if parameters is None:
             return

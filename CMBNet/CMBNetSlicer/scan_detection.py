@@ -10,7 +10,7 @@ from typing import Any
 import slicer
 
 from CMBNetSlicer.blocking_job import run_blocking
-from CMBNetSlicer.detection_node import DetectionNode, detections_of
+from CMBNetSlicer.detection_node import DetectionNode, show_only
 from CMBNetSlicer.detection_record import read_record
 from CMBNetSlicer.job_command import JobCommand, RunSettings, detect_command
 from CMBNetSlicer.job_input import JobInput, write_job_input
@@ -40,6 +40,6 @@ def detect_in_scan(
 def add_detection(path: str | Path, scan: Any, job_input: JobInput) -> DetectionNode:
     """Add the detection file of a run to the scene of the scan, and hide earlier detections of the same scan."""
     record = read_record(path).placed(job_input.ijk_to_node)
-    for earlier in detections_of(scan):
-        earlier.set_visible(False)
-    return DetectionNode.create(record, scan, follows_transform=job_input.follows_transform)
+    detection = DetectionNode.create(record, scan, follows_transform=job_input.follows_transform)
+    show_only(detection)
+    return detection

@@ -22,7 +22,7 @@ def observe(source: Any, events: Iterable[str], receiver: Callable[..., None]) -
     return [source.AddObserver(event_number(source, name), receiver) for name in events]
 
 
-def unobserve(source: Any, tags: list[int]) -> None:
+def unobserve(source: Any, tags: list[int], *_: Any) -> None:
     """Undo :func:`observe`."""
     for tag in tags:
         source.RemoveObserver(tag)

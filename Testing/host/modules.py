@@ -53,6 +53,10 @@ class LoadedModule:
         """The top widget of the panel."""
         return self.widget().parent
 
+    def run_self_test(self) -> None:
+        """Run the module's self-test, as the test button of the developer mode does."""
+        self.instance.runTest()
+
     def unload(self) -> None:
         """What happens at the end of the application: exit, cleanup, and the widgets go."""
         slicer.app.moduleManager().emit("moduleAboutToBeUnloaded(QString)", self.name)

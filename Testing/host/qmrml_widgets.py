@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from PySide6 import QtCore, QtWidgets
@@ -50,6 +51,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._receivers: dict[str, list[Any]] = {name: [] for name in self._SIGNALS}
         self._tags: list[int] = []
         self._combo = QtWidgets.QComboBox()
+        self._combo.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._combo)
@@ -72,6 +74,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._scene = scene
         if scene is not None:
             self._tags = observe(scene, self._EVENTS, self._refresh)
+            # Events of the scene may still come after Qt deleted the widget, and must not reach it.
+            self.destroyed.connect(partial(unobserve, scene, self._tags))
         self._refresh()
 
     def mrmlScene(self) -> Any:

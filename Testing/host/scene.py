@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import slicer
@@ -30,6 +31,7 @@ _LOGICS = {
     "Tables": "vtkSlicerTablesLogic",
     "Transforms": "vtkSlicerTransformLogic",
 }
+_home = tempfile.TemporaryDirectory(prefix="host-home-")
 _VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 
 
@@ -38,9 +40,12 @@ def boot() -> Mrml:
     # VTK reports on stderr instead of opening a window.
     vtk.vtkOutputWindow.GetInstance().SetDisplayModeToAlwaysStdErr()
     scene = slicer.mrmlScene = slicer.vtkMRMLScene()
+    _add_file_managers(scene)
     application_logic = slicer.vtkSlicerApplicationLogic()
-    # Colour files would be read from here; there are none, and without a folder VTK complains.
-    application_logic.SetHomeDirectory(tempfile.gettempdir())
+    # Colour files would be read from here; there are none, but without a folder VTK complains.
+    (Path(_home.name) / "share" / "ColorFiles").mkdir(parents=True)
+    application_logic.SetHomeDirectory(_home.name)
+    application_logic.SetShareDirectory("share")
     application_logic.SetMRMLScene(scene)
     application_logic.SetSliceLogics(vtk.vtkCollection())
     application_logic.SetViewLogics(vtk.vtkCollection())
@@ -54,6 +59,16 @@ def boot() -> Mrml:
     for name, orientation in _VIEWS.items():
         mrml.slice_logics[name] = _make_slice_logic(mrml, name, orientation)
     return mrml
+
+
+def _add_file_managers(scene: Any) -> None:
+    """Scene bundles are unpacked through these two."""
+    cache = slicer.vtkCacheManager()
+    cache.SetRemoteCacheDirectory(_home.name)
+    scene.SetCacheManager(cache)
+    io_manager = slicer.vtkDataIOManager()
+    io_manager.SetCacheManager(cache)
+    scene.SetDataIOManager(io_manager)
 
 
 def _make_logic(mrml: Mrml, name: str, class_name: str) -> Any:
