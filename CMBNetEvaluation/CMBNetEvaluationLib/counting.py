@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
-from .estimates import SubjectBootstrap
+from .estimates import Z95, SubjectBootstrap, divide
 from .scan_result import ScanResult
 
 # 0, 1-4, 5-9, 10 and more: the classes of ARIA-H, with none as a class of its own.
@@ -26,66 +25,91 @@ def counting_metrics(results: Sequence[ScanResult], bootstrap: SubjectBootstrap)
 def agreement_of_counts(first: np.ndarray, second: np.ndarray, bootstrap: SubjectBootstrap) -> dict[str, Any]:
     """All measures of agreement of two (S,) counts; differences are first minus second."""
     n = len(first)
-    pair_statistics = {
-        "icc_agreement": lambda a, b: icc(a, b)[0],
-        "icc_consistency": lambda a, b: icc(a, b)[1],
-        "spearman": spearman,
-        "kappa_quadratic": lambda a, b: weighted_kappa(burden_class(a), burden_class(b), 4, power=2),
-        "kappa_linear": lambda a, b: weighted_kappa(burden_class(a), burden_class(b), 4, power=1),
-        "limit_low": lambda a, b: bland_altman(a, b)[1],
-        "limit_high": lambda a, b: bland_altman(a, b)[2],
+    classes = burden_class(first), burden_class(second)
+    statistics: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "icc_agreement": lambda weights: icc(first, second, weights)[0],
+        "icc_consistency": lambda weights: icc(first, second, weights)[1],
+        "spearman": lambda weights: spearman(first, second, weights),
+        "kappa_quadratic": lambda weights: weighted_kappa(*classes, 4, power=2, weights=weights),
+        "kappa_linear": lambda weights: weighted_kappa(*classes, 4, power=1, weights=weights),
+        "limit_low": lambda weights: bland_altman(first, second, weights)[1],
+        "limit_high": lambda weights: bland_altman(first, second, weights)[2],
     }
-    estimates: dict[str, Any] = {
-        name: bootstrap.statistic(lambda index, f=function: f(first[index], second[index]), n)  # type: ignore[misc]
-        for name, function in pair_statistics.items()
-    }
+    estimates: dict[str, Any] = {name: bootstrap.weighted(function, n) for name, function in statistics.items()}
     estimates["bias"] = bootstrap.mean(first - second)
     estimates["absolute_error_mean"] = bootstrap.mean(np.abs(first - second))
     estimates["absolute_error_median"] = bootstrap.median(np.abs(first - second))
-    same = (burden_class(first) == burden_class(second)).astype(float)
+    same = (classes[0] == classes[1]).astype(float)
     estimates["same_burden_class"] = bootstrap.ratio(same, np.ones(n), proportion=True)
     estimates["burden_table"] = burden_table(first, second)
     return estimates
 
 
-def icc(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+def _weights(weights: np.ndarray | None, n: int) -> np.ndarray:
+    """(B, S) float weights; one row of ones if none are given."""
+    return np.ones((1, n)) if weights is None else np.atleast_2d(weights).astype(float)
+
+
+def icc(first: np.ndarray, second: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """ICC(A,1) and ICC(C,1) of two measurements: two-way, single measurement (McGraw and Wong 1996).
 
-    NaN where the scans do not differ at all or there are fewer than two.
+    Parameters
+    ----------
+    first, second
+        (S,) measurements.
+    weights
+        (B, S) how often each scan counts, for bootstrap samples.
+
+    Returns
+    -------
+    two arrays (B,)
+        NaN where the scans do not differ at all or there are fewer than two.
     """
-    n = len(first)
-    if n < 2:
-        return float("nan"), float("nan")
-    table = np.stack([first, second], axis=1)
-    mean = table.mean()
-    rows = 2 * ((table.mean(axis=1) - mean) ** 2).sum() / (n - 1)
-    columns = n * ((table.mean(axis=0) - mean) ** 2).sum()
-    total = ((table - mean) ** 2).sum()
-    error = max(0.0, (total - rows * (n - 1) - columns) / (n - 1))
-    agreement = rows + error + 2 * (columns - error) / n
-    consistency = rows + error
-    return (
-        (rows - error) / agreement if agreement > 0 else float("nan"),
-        (rows - error) / consistency if consistency > 0 else float("nan"),
-    )
+    w = _weights(weights, len(first))
+    n = w.sum(axis=1)
+    means = [divide(w @ side, n) for side in (first, second)]
+    mean = (means[0] + means[1]) / 2
+    middle = (first + second) / 2
+    rows = 2 * divide(w @ middle**2 - n * mean**2, n - 1)
+    columns = n * ((means[0] - mean) ** 2 + (means[1] - mean) ** 2)
+    total = w @ (first**2 + second**2) - 2 * n * mean**2
+    error = np.maximum(0.0, divide(total - rows * (n - 1) - columns, n - 1))
+    # Rounding of large sums leaves about 1e-13 where nothing differs.
+    some = total > 1e-9
+    agreement = np.where(some, rows + error + 2 * divide(columns - error, n), 0.0)
+    consistency = np.where(some, rows + error, 0.0)
+    return divide(rows - error, agreement), divide(rows - error, consistency)
 
 
-def bland_altman(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:
-    """Bias (first minus second) and the limits of agreement, bias -/+ 1.96 standard deviations."""
-    difference = first - second
-    bias = float(difference.mean())
-    if len(difference) < 2:
-        return bias, float("nan"), float("nan")
-    half = 1.959963984540054 * float(difference.std(ddof=1))
+def bland_altman(
+    first: np.ndarray, second: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(B,) bias (first minus second) and the limits of agreement, bias -/+ 1.96 standard deviations."""
+    w = _weights(weights, len(first))
+    difference, n = first - second, w.sum(axis=1)
+    bias = divide(w @ difference, n)
+    variance = divide(w @ difference**2 - n * bias**2, n - 1)
+    half = Z95 * np.sqrt(np.maximum(variance, 0.0))
     return bias, bias - half, bias + half
 
 
-def spearman(first: np.ndarray, second: np.ndarray) -> float:
-    """Rank correlation with mean ranks for ties; NaN where one side is constant."""
-    a, b = rankdata(first), rankdata(second)
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / norm if norm > 0 else float("nan")
+def spearman(first: np.ndarray, second: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """(B,) rank correlation with mean ranks for ties; NaN where one side is constant."""
+    w = _weights(weights, len(first))
+    n = w.sum(axis=1, keepdims=True)
+    a, b = (_mean_ranks(side, w) - (n + 1) / 2 for side in (first, second))
+    norm = np.sqrt((w * a * a).sum(axis=1) * (w * b * b).sum(axis=1))
+    return divide((w * a * b).sum(axis=1), np.where(norm > 1e-9, norm, 0.0))
+
+
+def _mean_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(B, S) rank of each scan in each sample, equal values sharing their mean rank."""
+    unique, number = np.unique(values, return_inverse=True)
+    members = np.zeros((len(values), len(unique)))
+    members[np.arange(len(values)), number.ravel()] = 1.0
+    counts = weights @ members
+    ranks = np.cumsum(counts, axis=1) - (counts - 1) / 2
+    return ranks[:, number.ravel()]
 
 
 def burden_class(counts: np.ndarray) -> np.ndarray:
@@ -100,13 +124,19 @@ def burden_table(first: np.ndarray, second: np.ndarray) -> list[list[int]]:
     return table.tolist()
 
 
-def weighted_kappa(first: np.ndarray, second: np.ndarray, n_classes: int, *, power: int) -> float:
-    """Cohen's kappa with weights |i - j| ** ``power``; 0 for power 0 means unweighted. NaN if chance explains all."""
-    table = np.zeros((n_classes, n_classes))
-    np.add.at(table, (first, second), 1.0)
-    table /= table.sum()
+def weighted_kappa(
+    first: np.ndarray, second: np.ndarray, n_classes: int, *, power: int, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """(B,) Cohen's kappa with disagreement weights ``|i - j| ** power``; power 0 is the unweighted kappa.
+
+    NaN where chance alone explains all (both sides constant and equal).
+    """
+    w = _weights(weights, len(first))
+    cells = np.zeros((len(first), n_classes * n_classes))
+    cells[np.arange(len(first)), first * n_classes + second] = 1.0
+    table = divide(w @ cells, w.sum(axis=1, keepdims=True)).reshape(-1, n_classes, n_classes)
     steps = np.abs(np.subtract.outer(np.arange(n_classes), np.arange(n_classes)))
-    weights = (steps > 0).astype(float) if power == 0 else steps.astype(float) ** power
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0))
-    chance = float((weights * expected).sum())
-    return 1.0 - float((weights * table).sum()) / chance if chance > 0 else float("nan")
+    cost = (steps > 0).astype(float) if power == 0 else steps.astype(float) ** power
+    expected = table.sum(axis=2)[:, :, None] * table.sum(axis=1)[:, None, :]
+    observed, chance = (table * cost).sum(axis=(1, 2)), (expected * cost).sum(axis=(1, 2))
+    return 1.0 - divide(observed, chance)

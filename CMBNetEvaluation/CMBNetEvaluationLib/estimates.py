@@ -10,7 +10,7 @@ import numpy as np
 
 REPLICATES = 2000
 SEED = 20260101
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
 # With fewer usable replicates the percentiles describe chance.
 _LEAST_USABLE_SHARE = 0.5
 
@@ -49,9 +49,9 @@ def wilson_interval(successes: float, trials: float) -> tuple[float, float] | No
     """95 % score interval of a proportion (Wilson 1927); None without trials."""
     if trials <= 0:
         return None
-    share, z2 = successes / trials, _Z95 * _Z95
+    share, z2 = successes / trials, Z95 * Z95
     middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = _Z95 / (1 + z2 / trials) * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials))
+    half = Z95 / (1 + z2 / trials) * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials))
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
@@ -113,12 +113,11 @@ class SubjectBootstrap:
         low, high = self.interval(_weighted_medians(values[order], self.weights[:, order]))
         return Estimate(float(np.median(values[defined])), low, high, len(defined))
 
-    def statistic(self, function: Callable[[np.ndarray], float], n: int) -> Estimate:
-        """Any statistic: ``function`` takes the numbers of the scans of a draw (repeats and all)."""
-        value = function(np.arange(self.weights.shape[1]))
-        numbers = np.arange(self.weights.shape[1])
-        draws = np.array([function(np.repeat(numbers, weight)) for weight in self.weights])
-        return Estimate(float(value) if np.isfinite(value) else None, *self.interval(draws), n)
+    def weighted(self, function: Callable[[np.ndarray], np.ndarray], n: int) -> Estimate:
+        """Any statistic: ``function`` takes (B, S) weights of the scans and returns (B,) values."""
+        value = float(function(np.ones((1, self.weights.shape[1])))[0])
+        interval = self.interval(function(self.weights))
+        return Estimate(value if np.isfinite(value) else None, *interval, n)
 
 
 def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -36,11 +36,14 @@ class Evaluation:
         One for each evaluated scan, by name.
     problems
         ``{"scan_id", "message"}`` of scans left out and of what was doubtful about pairs.
+    pairs
+        What was compared, so that a case can be opened again.
     """
 
     results: tuple[ScanResult, ...]
     settings: EvaluationSettings
     problems: tuple[dict[str, str], ...] = field(default=())
+    pairs: tuple[Pair, ...] = field(default=())
 
 
 def evaluate_pairs(
@@ -74,7 +77,9 @@ def evaluate_pairs(
         progress.advance(0.9 * (number + 1) / len(pairs))
     if not results:
         raise _nothing_evaluated(problems)
-    return Evaluation(tuple(sorted(results, key=lambda result: result.scan_id)), settings, tuple(problems))
+    return Evaluation(
+        tuple(sorted(results, key=lambda result: result.scan_id)), settings, tuple(problems), tuple(pairs)
+    )
 
 
 def measure(

@@ -15,6 +15,7 @@ from CMBNetLib.progress import Progress
 from .evaluation import Evaluation, plain
 from .figures import can_draw, draw_figures
 from .methods_text import methods_paragraph, software_versions
+from .pairs import Pair
 from .report_page import report_html
 from .tables import MEASURE_COLUMNS, froc_rows, lesion_rows, measure_rows, scan_rows, stratum_rows, write_csv
 
@@ -87,9 +88,16 @@ def evaluation_document(
         },
         "methods": methods,
         "problems": list(evaluation.problems),
+        "pairs": {pair.scan_id: _sources(pair) for pair in sorted(evaluation.pairs, key=lambda pair: pair.scan_id)},
         "metrics": plain(dict(metrics)),
         "files": {kind: path.name for kind, path in sorted(files.items())},
     }
+
+
+def _sources(pair: Pair) -> dict[str, str | None]:
+    """Absolute paths of the files of a pair."""
+    paths = {role: getattr(pair, role) for role in ("prediction", "reference", "image")}
+    return {role: None if path is None else str(path.resolve()) for role, path in paths.items()}
 
 
 def _write_tables(folder: Path, evaluation: Evaluation, metrics: Mapping[str, Any]) -> dict[str, Path]:

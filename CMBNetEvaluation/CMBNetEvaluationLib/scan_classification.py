@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
-from .estimates import Estimate, SubjectBootstrap
+from .estimates import Estimate, SubjectBootstrap, divide
 from .froc import gather_candidates
 from .scan_result import ScanResult
 
@@ -52,16 +51,18 @@ def scan_auc(results: Sequence[ScanResult], bootstrap: SubjectBootstrap) -> Esti
         return None
     highest = np.zeros(len(results))
     np.maximum.at(highest, candidates.scan, candidates.scores)
-    return bootstrap.statistic(lambda index: roc_area(highest[index], positive[index]), len(results))
+    return bootstrap.weighted(lambda weights: roc_area(highest, positive, weights), len(results))
 
 
-def roc_area(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Chance that a positive scores above a negative, ties half; NaN without both."""
-    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
-    if not n_positive or not n_negative:
-        return float("nan")
-    ranks = rankdata(scores)[positive].sum()
-    return float((ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+def roc_area(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """(B,) chance that a positive scores above a negative, ties half; NaN without both.
+
+    ``weights`` (B, S) count each scan so many times.
+    """
+    w = np.ones((1, len(scores))) if weights is None else weights.astype(float)
+    up, down = w * positive, w * ~positive
+    wins = (scores[:, None] > scores[None, :]) + 0.5 * (scores[:, None] == scores[None, :])
+    return divide(((up @ wins) * down).sum(axis=1), up.sum(axis=1) * down.sum(axis=1))
 
 
 def calibration_metrics(results: Sequence[ScanResult], bootstrap: SubjectBootstrap) -> dict[str, Any] | None:
