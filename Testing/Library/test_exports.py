@@ -147,6 +147,14 @@ def test_zero_microbleeds_is_said_everywhere(nothing_found: DetectionResult, tmp
     assert content["summary"] in files["report"].read_text(encoding="utf-8")
 
 
+def test_a_score_equal_to_the_threshold_is_a_microbleed_in_every_file(tmp_path: Path) -> None:
+    files = write_results(example_result(np.array([[30.0, 20.0, 10.0]]), [0.5], threshold=0.5), tmp_path)
+    content = read_detection(files["json"])
+    assert (content["n_microbleeds"], content["summary"]) == (1, "1 microbleed: 1 lobar")
+    assert [row["is_microbleed"] for row in rows_of(files["csv"])] == ["true"]
+    assert read_labels(files["microbleeds"]).array.max() == 1
+
+
 def test_no_candidate_at_all_is_written_too(tmp_path: Path) -> None:
     files = write_results(example_result(np.zeros((0, 3)), []), tmp_path)
     assert read_detection(files["json"])["summary"] == "No microbleeds (and no candidate with a lower score)"
