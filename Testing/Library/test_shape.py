@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import SimpleITK as sitk
+
 from CMBNetLib.errors import InputError
 from CMBNetLib.shape import measure_shape, measure_shapes
 from CMBNetLib.volume import Volume
