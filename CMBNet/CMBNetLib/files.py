@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import re
 import secrets
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +16,7 @@ from pathlib import Path
 from .errors import InputError
 
 _PARTIAL_PREFIX = ".cmbnet-"
+_TEMPORARY_NAME = re.compile(r"\.cmbnet-(?P<pid>\d+)-(?P<host>[0-9a-f]{6})-[0-9a-f]{8}")
 _STALE_AFTER_S = 24 * 3600.0
 _SCAN_SUFFIXES = (
     ".nii.gz", ".img.gz", ".hdr.gz", ".nii", ".img", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".ima",
@@ -41,7 +46,7 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary name keeps the suffix (``.nii.gz`` included), because writers choose their format by it. It
     begins with a dot and carries the process id, so that whoever kills this process can clean up after it with
-    `remove_partial_outputs`.
+    `remove_partial_outputs`; else the next output to the same folder does.
 
     Raises
     ------
@@ -83,7 +88,12 @@ def remove_partial_outputs(folder: str | os.PathLike[str], pid: int) -> list[Pat
 
 def _temporary_beside(path: Path) -> Path:
     suffix = "".join(path.suffixes[-2:]) if path.suffix.lower() in _COMPRESSED else path.suffix
-    return path.parent / f"{_PARTIAL_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{suffix}"
+    return path.parent / f"{_PARTIAL_PREFIX}{os.getpid()}-{_host_tag()}-{secrets.token_hex(4)}{suffix}"
+
+
+def _host_tag() -> str:
+    """Six hex digits that stand for this computer: process ids of others in a shared folder mean nothing here."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 
 
 def _flush_to_disk(path: Path) -> None:
@@ -93,8 +103,18 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def _remove_stale(folder: Path) -> None:
-    # A process killed with SIGKILL cannot clean up; a day is far longer than any job runs.
+    """Remove what killed processes left; one killed with SIGKILL cannot clean up itself."""
+    # A day is far longer than any job runs, whatever computer it runs on.
     oldest = time.time() - _STALE_AFTER_S
     for path in folder.glob(f"{_PARTIAL_PREFIX}*-*"):
-        if path.is_file() and path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another process may clean up at the same time
+            if path.is_file() and (_is_orphan(path) or path.stat().st_mtime < oldest):
+                path.unlink(missing_ok=True)
+
+
+def _is_orphan(path: Path) -> bool:
+    """Whether the process of this computer that wrote the temporary file has ended."""
+    from .reading_lock import process_is_alive
+
+    match = _TEMPORARY_NAME.match(path.name)
+    return match is not None and match["host"] == _host_tag() and not process_is_alive(int(match["pid"]))

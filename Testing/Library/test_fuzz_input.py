@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -100,7 +101,7 @@ def assert_ended_well(case: Case, result: dict[str, Any]) -> None:
     if result["outcome"] == "refused":
         assert result["exit_code"] == 2, where
         assert len(result["message"]) > 30, result["message"]
-        assert "0x" not in result["message"], result["message"]
+        assert not re.search(r"\w\(0x[0-9a-f]+\)|ITK ERROR", result["message"]), result["message"]
         return
     voxels = np.load(result["voxels"])
     assert np.isfinite(voxels).all(), where
@@ -119,7 +120,9 @@ def assert_same_as_nibabel(case: Case, result: dict[str, Any]) -> None:
         return
     expected = np.where(np.abs(expected) < 1e15, expected, np.float32(0))
     voxels = np.load(result["voxels"])
-    np.testing.assert_allclose(voxels, expected.reshape(voxels.shape), rtol=1e-5, atol=1e-30, err_msg=str(case))
+    np.testing.assert_allclose(
+        voxels, expected.reshape(voxels.shape), rtol=1e-5, atol=1e-7 * np.abs(expected).max(), err_msg=str(case)
+    )
 
 
 @pytest.mark.parametrize("kind", COUNTS)
