@@ -18,6 +18,13 @@ COARSE_MM = 2.0
 NECK_MM = 4.0
 # Lesions and veins at the surface are dark; closing takes them back into the mask.
 CLOSING_MM = 8.0
+# Scalp and skull are thicker than this, so what lies deeper is mostly brain.
+UNDER_SCALP_MM = 12.0
+BIAS_SIGMA_MM = 30.0
+# Skull and air are darker than these shares of the brain; the higher ones are for a scalp that is nearly as bright.
+TISSUE_SHARES = (0.5, 0.58, 0.66, 0.74, 0.82)
+# The brain keeps this distance from the skin; a mask with more than this share nearer has run out into the scalp.
+SKIN_MM, MOST_AT_SKIN = 5.0, 0.02
 PLAUSIBLE_BRAIN_ML = (300.0, 2500.0)
 
 
@@ -73,9 +80,10 @@ def find_brain(scan: Volume) -> Volume:
     """
     coarse = _coarse(scan)
     spacing = np.asarray(coarse.spacing_mm)[::-1]
-    image = _flattened(coarse.array, spacing)
-    head = _largest(_bright(image, image > 0))
-    core = _core(_bright(image, head), spacing)
+    image = np.maximum(coarse.array, 0)
+    head = _filled(_largest(image > 0.5 * _otsu(image))) if image.any() else image > 0
+    depth = _depth(head, spacing)
+    core = _brain_core(_flattened(image, depth, spacing), depth, spacing)
     mask = _closed(core, spacing)
     if mask.sum() * coarse.voxel_volume_mm3 < 5e4:
         raise InputError(
@@ -101,24 +109,30 @@ def _coarse_grid(scan: Volume) -> Grid:
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), matrix)
 
 
-def _flattened(array: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Magnitude with the slow bias of the coil divided out, as far as a wide blur of the bright voxels tells it."""
-    image = np.maximum(array.astype(np.float32), 0)
-    bright = image > 0.5 * _otsu(image[image > 0]) if (image > 0).any() else image > 0
-    sigma = 30.0 / spacing
-    level = ndimage.gaussian_filter(image * bright, sigma) / np.maximum(
-        ndimage.gaussian_filter(bright.astype(np.float32), sigma), 0.05
-    )
-    return image / np.maximum(level, 1e-6 * float(image.max()) + 1e-12)
+def _flattened(image: np.ndarray, depth: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Magnitude over its slowly varying level under the scalp, which removes the bias of the coil; brain is about 1."""
+    inner = (depth >= UNDER_SCALP_MM) & (image > 0.5 * _otsu(image))
+    if not inner.any():
+        inner = depth > 0
+    sigma = BIAS_SIGMA_MM / spacing
+    weight = ndimage.gaussian_filter(inner.astype(np.float32), sigma)
+    level = ndimage.gaussian_filter(image * inner, sigma) / np.maximum(weight, 1e-3)
+    return image / np.maximum(level, 1e-3 * float(image.max()) + 1e-12)
 
 
-def _bright(image: np.ndarray, within: np.ndarray) -> np.ndarray:
-    """Voxels above Otsu's threshold of those in ``within``."""
-    return within & (image > _otsu(image[within])) if within.any() else within
+def _brain_core(image: np.ndarray, depth: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Brain tissue at the lowest threshold at which it does not run out into the scalp."""
+    core = np.zeros(image.shape, bool)
+    for share in TISSUE_SHARES:
+        core = _core((depth > 0) & (image > share), spacing)
+        if np.mean(depth[core] < SKIN_MM if core.any() else 0.0) < MOST_AT_SKIN:
+            break
+    return core
 
 
 def _otsu(values: np.ndarray) -> float:
-    """Otsu's threshold (1979) of values, on 256 bins up to their 99.5th percentile."""
+    """Otsu's threshold (1979) of the positive values, on 256 bins up to their 99.5th percentile."""
+    values = values[values > 0]
     top = float(np.percentile(values, 99.5))
     counts, edges = np.histogram(np.minimum(values, top), bins=256)
     centres = (edges[1:] + edges[:-1]) / 2

@@ -126,14 +126,17 @@ def to_scan_grid(found: Found, probability: Volume, grid: Grid) -> tuple[np.ndar
 
 def _peel(values: np.ndarray, floor: float, spacing: np.ndarray) -> list[tuple[float, np.ndarray]]:
     """Split one component: (score, voxels (n, 3) k j i) of each peak, highest first."""
+    # A peak is a local maximum; the skirt that a stronger one leaves when it is taken out has none of its own.
+    peaks = np.where(values == ndimage.maximum_filter(values, 3), values, 0)
     values, pieces = values.copy(), []
-    while (peak := values.max()) >= floor:
-        top = np.unravel_index(values.argmax(), values.shape)
+    while (peak := peaks.max()) >= floor:
+        top = np.unravel_index(peaks.argmax(), peaks.shape)
         regions, _ = ndimage.label(values >= max(OUTLINE_SHARE * peak, floor), np.ones((3, 3, 3)))
         mask = regions == regions[top]
         pieces.append((float(peak), np.argwhere(mask)))
-        # What is left within the merging distance of this outline is its own skirt or a fragment of it.
-        values[ndimage.distance_transform_edt(~mask, sampling=spacing) <= MERGE_MM] = 0
+        # Peaks within the merging distance of this outline are fragments of it.
+        taken = ndimage.distance_transform_edt(~mask, sampling=spacing) <= MERGE_MM
+        peaks[taken], values[taken] = 0, 0
     return pieces
 
 

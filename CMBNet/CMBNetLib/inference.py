@@ -74,7 +74,7 @@ def infer(
     Parameters
     ----------
     network
-        In evaluation mode, float32; it is changed (batch norms are folded).
+        float32; it is not changed.
     device
         One of `DEVICES`. A GPU that runs out of memory gets smaller windows, then the CPU takes over, with a warning.
     on_fraction

@@ -8,6 +8,7 @@ about cubes in millimetres whether slices are 1 mm or 6 mm apart; the weights ar
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -113,8 +114,8 @@ def unstack_pixels(x: Tensor) -> Tensor:
 
 
 def folded(network: AnisotropicUNet) -> AnisotropicUNet:
-    """The same network for inference, batch norms folded into the convolutions before them."""
-    network = network.eval()
+    """A copy of the network for inference, batch norms folded into the convolutions before them."""
+    network = copy.deepcopy(network).eval()
     for block in [*network.down, *network.up]:
         layers = list(block.layers)
         fused: list[nn.Module] = []

@@ -47,6 +47,9 @@ def validation_plans(number: int) -> list[Plan]:
     return [replace(plan, seed=100 * number + plan.seed) for plan in made]
 
 
+SAMPLE = Plan("CMBNetSample", "SWI", 2.0, 0.75, 12, 2026, snr=35.0)
+
+
 def synthesize_scan(plan: Plan, head: HeadMap) -> SyntheticScan:
     """The scan of a plan; the same plan and head give the same scan."""
     rng = np.random.default_rng([plan.seed, 77])
@@ -93,13 +96,24 @@ def make_scans(label_maps: Sequence[Path], folder: Path) -> None:
                 print(plan.name, flush=True)
 
 
+def make_sample(label_map: Path, folder: Path) -> None:
+    """The sample scan of the extension: ``CMBNetSample_swi.nii.gz`` and ``CMBNetSample_truth.nii.gz``."""
+    image, truth = as_volumes(synthesize_scan(SAMPLE, read_head_map(label_map)))
+    write_volume(image, folder / f"{SAMPLE.name}_swi.nii.gz")
+    write_volume(truth, folder / f"{SAMPLE.name}_truth.nii.gz")
+
+
 def main() -> None:
-    """Command line: `python -m CMBNetTrainingLib.whole_scans LABEL_MAP... -o FOLDER`."""
+    """Command line: `python -m CMBNetTrainingLib.whole_scans LABEL_MAP... -o FOLDER [--sample]`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("label_maps", nargs="+", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--sample", action="store_true", help="only the sample scan, of the first label map")
     args = parser.parse_args()
-    make_scans(args.label_maps, args.output)
+    if args.sample:
+        make_sample(args.label_maps[0], args.output)
+    else:
+        make_scans(args.label_maps, args.output)
 
 
 if __name__ == "__main__":

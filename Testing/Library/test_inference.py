@@ -1,0 +1,125 @@
+"""Windows, agreement with one pass over the whole volume, memory, cancellation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from CMBNetLib import inference
+from CMBNetLib.errors import Cancelled, EnvironmentProblem
+from CMBNetLib.inference import infer, windows_of
+from CMBNetLib.network import AnisotropicUNet, NetworkSpec, folded
+from CMBNetLib.preparation import Prepared
+from CMBNetLib.progress import Progress
+from CMBNetLib.volume import Volume
+
+
+@pytest.fixture
+def network() -> AnisotropicUNet:
+    torch.manual_seed(0)
+    network = AnisotropicUNet(NetworkSpec(filters=(4, 8, 8, 8))).train()
+    for _ in range(3):  # batch norms get statistics, so that folding them is put to the test
+        network(torch.randn(2, 1, 8, 32, 32), 1.0)
+    return network.eval()
+
+
+@pytest.fixture
+def prepared() -> Prepared:
+    rng = np.random.default_rng(0)
+    image = rng.normal(0, 1, (40, 96, 110)).astype(np.float32)
+    kji = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in image.shape), indexing="ij"), -1)
+    brain = np.linalg.norm(kji, axis=-1) < 0.85
+    return Prepared(Volume(image, np.diag([0.5, 0.5, 1.0, 1.0])), brain)
+
+
+@pytest.mark.parametrize("most", [20_000, 60_000, 10_000_000])
+def test_windows_keep_every_brain_voxel_once(prepared: Prepared, most: int) -> None:
+    times = np.zeros(prepared.brain.shape, int)
+    for window in windows_of(prepared.brain, (4, 8, 8), most):
+        times[window.keep] += 1
+        assert all(r.start <= k.start and k.stop <= r.stop for r, k in zip(window.read, window.keep, strict=True))
+    assert times.max() == 1
+    assert times[prepared.brain].min() == 1
+
+
+def test_windows_without_brain_are_left_out() -> None:
+    brain = np.zeros((4, 200, 200), bool)
+    brain[:, :10, :10] = brain[:, -10:, -10:] = True
+    windows = windows_of(brain, (1, 4, 4), 8_000)
+    read = sum(np.prod([s.stop - s.start for s in w.read]) for w in windows)
+    assert read < 0.6 * brain.size
+
+
+def test_windowed_result_is_that_of_one_pass(network: AnisotropicUNet, prepared: Prepared, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    with torch.inference_mode():
+        whole = network(torch.from_numpy(prepared.image.array)[None, None], 1.0).softmax(1)[0, 1:].numpy()
+    one, _ = infer(network, prepared, "cpu", Progress())
+    assert one.shape == whole.shape
+    assert np.abs(one - whole)[:, prepared.brain].max() < 1e-4
+    monkeypatch.setitem(inference.MOST_VOXELS, "cpu", 150_000)
+    many, execution = infer(network, prepared, "cpu", Progress())
+    assert execution.n_windows > 4
+    assert np.abs(many - whole)[:, prepared.brain].mean() < 0.02
+
+
+def test_folding_changes_nothing(network: AnisotropicUNet) -> None:
+    x = torch.randn(1, 1, 6, 32, 32)
+    with torch.inference_mode():
+        before = network(x, 2.0)
+        after = folded(network)(x, 2.0)
+    assert torch.allclose(before, after, atol=1e-4)
+
+
+def test_too_little_memory_makes_windows_smaller(network: AnisotropicUNet, prepared: Prepared, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    forward, sizes = network.forward, []
+
+    def limited(x: torch.Tensor, slice_mm: float) -> torch.Tensor:
+        sizes.append(x.numel())
+        if x.numel() > 200_000:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return forward(x, slice_mm)
+
+    monkeypatch.setattr(network, "forward", limited)
+    monkeypatch.setattr(inference, "SMALLEST_WINDOW_VOXELS", 1_000)
+    probability, _ = infer(network, prepared, "cpu", Progress())
+    assert probability[:, prepared.brain].min() > 0
+    assert sizes[0] > 200_000 >= sizes[-1]
+
+
+def test_no_memory_at_all_is_told(network: AnisotropicUNet, prepared: Prepared, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    def never(*_: object) -> torch.Tensor:
+        raise MemoryError
+
+    monkeypatch.setattr(network, "forward", never)
+    with pytest.raises(EnvironmentProblem, match="too little memory"):
+        infer(network, prepared, "cpu", Progress())
+
+
+def test_other_errors_are_not_swallowed(network: AnisotropicUNet, prepared: Prepared, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    def broken(*_: object) -> torch.Tensor:
+        raise RuntimeError("size mismatch")
+
+    monkeypatch.setattr(network, "forward", broken)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        infer(network, prepared, "cpu", Progress())
+
+
+def test_cancel_stops_between_windows(network: AnisotropicUNet, prepared: Prepared, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setitem(inference.MOST_VOXELS, "cpu", 60_000)
+    progress, seen = Progress(), []
+
+    def on_fraction(fraction: float) -> None:
+        seen.append(fraction)
+        progress.cancel()
+
+    with pytest.raises(Cancelled):
+        infer(network, prepared, "cpu", progress, on_fraction)
+    assert len(seen) == 1
+    assert seen[0] < 1
+
+
+def test_a_gpu_that_is_not_there_is_an_environment_problem(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(EnvironmentProblem, match="--device cpu"):
+        inference.choose_device("cuda")
+    assert inference.choose_device("auto") == "cpu"
