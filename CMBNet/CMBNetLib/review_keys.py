@@ -49,6 +49,7 @@ ACTIONS = (
     Action("move", "Move by click", "V", "Edit"),
     Action("brush", "Draw", "P", "Edit"),
     Action("erase", "Erase", "E", "Edit"),
+    Action("regrow", "Grow anew", "T", "Edit"),
     Action("grow", "Grow", "]", "Edit"),
     Action("shrink", "Shrink", "[", "Edit"),
     Action("split", "Split", "L", "Edit"),

@@ -1,0 +1,66 @@
+"""One case in the scene: its nodes come when it is opened, and these, no others, go when it is closed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from CMBNetLib.reading_mask import ReadingMask
+from CMBNetLib.review_case import CaseReview
+from CMBNetLib.review_loading import LoadedCase, display_range
+from CMBNetSlicer.review_crosshair import GapCrosshair
+from CMBNetSlicer.review_outline_node import OutlineNode
+from CMBNetSlicer.review_views import ReviewViews
+from CMBNetSlicer.review_volumes import add_volume, remove_nodes
+
+
+class CaseScene:
+    """The nodes of the case that is open.
+
+    Parameters
+    ----------
+    scene
+        The MRML scene; it is never cleared.
+    loaded : LoadedCase
+    views : ReviewViews
+    """
+
+    def __init__(self, scene: Any, loaded: LoadedCase, views: ReviewViews) -> None:
+        self._scene = scene
+        self.views = views
+        self.loaded = loaded
+        name = loaded.case.case_id
+        self.scan = add_volume(scene, loaded.scan, name, loaded.range)
+        self.second = self._add(loaded.second, f"{name} second")
+        self.prior = self._add(loaded.prior, f"{name} prior")
+        self.outlines = OutlineNode(scene, loaded.scan, self.scan)
+        self.crosshair = GapCrosshair(scene)
+        views.show_volumes(self.scan, self.second or self.prior)
+
+    def show(self, review: CaseReview, *, center: bool = True, preview: ReadingMask | None = None) -> None:
+        """Draw all outlines, and go to the finding on show, whose outline is ``preview`` while it is being drawn."""
+        findings = {key: review.finding(key) for key in review.listed("all")}
+        if preview is not None and review.current in findings:
+            findings[review.current] = replace(findings[review.current], mask=preview)
+        self.outlines.show(findings, review.current)
+        found = findings.get(review.current or "")
+        if found is None or found.position_ras is None:
+            self.crosshair.set_visible(False)
+            return
+        if center:
+            self.views.jump(found.position_ras)
+        if found.mask is not None:
+            size = np.asarray(found.mask.shape_ijk) * self.loaded.scan.spacing_mm
+            self.crosshair.show(found.position_ras, 1.5 * float(size.max()) / 2)
+        else:
+            self.crosshair.show(found.position_ras)
+
+    def close(self) -> None:
+        """Take the nodes of the case out of the scene."""
+        self.crosshair.remove()
+        remove_nodes(self._scene, [self.outlines.node, self.scan, self.second, self.prior])
+
+    def _add(self, volume: Any, name: str) -> Any:
+        return add_volume(self._scene, volume, name, display_range(volume.array)) if volume is not None else None

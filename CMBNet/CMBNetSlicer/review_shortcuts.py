@@ -1,0 +1,72 @@
+"""The keys of the review room: alive while its panel is open, gone when the user leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+
+from CMBNetLib.review_keys import KeyBindings
+
+
+class ReviewShortcuts:
+    """Qt shortcuts on a window, made from a key table.
+
+    Parameters
+    ----------
+    run
+        Called with the id of the action whose key was pressed.
+    """
+
+    def __init__(self, run: Callable[[str], None]) -> None:
+        self._run = run
+        self._shortcuts: dict[str, Any] = {}
+
+    @property
+    def active(self) -> bool:
+        """Whether the keys are alive."""
+        return bool(self._shortcuts)
+
+    def install(self, bindings: KeyBindings, window: Any) -> None:
+        """Make the keys alive in a window, by the table as it is now."""
+        self.remove()
+        if window is None:  # Slicer without main window
+            return
+        for action_id, key in bindings.items():
+            shortcut = qt.QShortcut(qt.QKeySequence(key), window)
+            shortcut.activated.connect(lambda action_id=action_id: self._run(action_id))
+            self._shortcuts[action_id] = shortcut
+
+    def remove(self) -> None:
+        """Take the keys away; a shortcut that is only disabled would still make others ambiguous."""
+        for shortcut in self._shortcuts.values():
+            shortcut.enabled = False
+            shortcut.setParent(None)
+            shortcut.deleteLater()
+        self._shortcuts.clear()
+
+
+class FocusFilter(qt.QWidget):
+    """Tells when a window comes to the front and when it goes, for the clock."""
+
+    def __init__(self, on_change: Callable[[bool], None]) -> None:
+        qt.QWidget.__init__(self)
+        self._on_change = on_change
+        self._window: Any = None
+
+    def watch(self, window: Any) -> None:
+        """Follow a window; None follows nothing."""
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+        self._window = window
+        if window is not None:
+            window.installEventFilter(self)
+
+    def eventFilter(self, _watched: Any, event: Any) -> bool:
+        """Called by Qt; nothing is kept from the window."""
+        if event.type() == qt.QEvent.WindowActivate:
+            self._on_change(True)
+        elif event.type() == qt.QEvent.WindowDeactivate:
+            self._on_change(False)
+        return False

@@ -1,0 +1,110 @@
+"""What the slice views show of a case: scan, second volume, one point, one field of view in mm, a projection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import vtk
+
+from CMBNetSlicer.scene_nodes import nodes_of_class
+from CMBNetSlicer.slice_jump import FIELD_OF_VIEW_MM, jump_to, set_field_of_view
+
+MAIN_VIEWS = ("Red", "Yellow", "Green")
+MINIP_MM = 10.0
+LEAST_FIELD_MM, LARGEST_FIELD_MM = 15.0, 240.0
+_ZOOM = 1.25
+
+
+class ReviewViews:
+    """The slice views of a scene, as the review room sets them.
+
+    The views called Red, Yellow and Green show the scan, with the second volume above it when it is asked for. Any
+    other slice view (the lower row of the layout three over three) shows the second volume at the same place.
+
+    Attributes
+    ----------
+    field_of_view_mm : float
+        Shorter side of every view: a lesion has the same size in every case.
+    shows_second, projects : bool
+        Whether the second volume covers the scan; whether views show the minimum of a slab.
+    """
+
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        self.field_of_view_mm = FIELD_OF_VIEW_MM
+        self.shows_second = False
+        self.projects = False
+        self._second: Any = None
+        self._before = self._snapshot()
+
+    def show_volumes(self, scan: Any, second: Any = None) -> None:
+        """Show the volumes of a case; with them the view goes back to the scan itself."""
+        self._second = second
+        for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode"):
+            main = node.GetLayoutName() in MAIN_VIEWS
+            node.SetBackgroundVolumeID(scan.GetID() if main or second is None else second.GetID())
+            node.SetForegroundVolumeID(second.GetID() if main and second is not None else None)
+            node.SetLabelVolumeID(None)
+        self.set_second(False)
+
+    def jump(self, point_ras: tuple[float, float, float]) -> None:
+        """Centre all views on a point."""
+        jump_to(self._scene, point_ras, self.field_of_view_mm)
+
+    def zoom(self, steps: int) -> None:
+        """Come closer (positive) or go farther."""
+        wanted = self.field_of_view_mm * _ZOOM**-steps
+        self.set_field(min(max(wanted, LEAST_FIELD_MM), LARGEST_FIELD_MM))
+
+    def set_field(self, millimetres: float) -> None:
+        """Give the shorter side of all views this length."""
+        self.field_of_view_mm = float(millimetres)
+        for node in nodes_of_class(self._scene, "vtkMRMLSliceNode"):
+            set_field_of_view(node, self.field_of_view_mm)
+
+    def set_second(self, shown: bool) -> bool:
+        """Show the second volume over the scan, or not; returns what is shown (there may be none)."""
+        self.shows_second = bool(shown and self._second is not None)
+        for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode"):
+            if node.GetLayoutName() in MAIN_VIEWS:
+                node.SetForegroundOpacity(1.0 if self.shows_second else 0.0)
+        return self.shows_second
+
+    def set_projection(self, on: bool, thickness_mm: float = MINIP_MM) -> None:
+        """Show the minimum of a slab around each slice, or the slice itself."""
+        self.projects = on
+        for node in nodes_of_class(self._scene, "vtkMRMLSliceNode"):
+            node.SetSlabReconstructionType(vtk.VTK_IMAGE_SLAB_MIN)
+            node.SetSlabReconstructionThickness(thickness_mm)
+            node.SetSlabReconstructionEnabled(on)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a later session needs to show the same."""
+        return {
+            "field_of_view_mm": self.field_of_view_mm,
+            "second": self.shows_second,
+            "projection": self.projects,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Show what `state` said."""
+        field = state.get("field_of_view_mm", FIELD_OF_VIEW_MM)
+        if isinstance(field, int | float) and LEAST_FIELD_MM <= field <= LARGEST_FIELD_MM:
+            self.set_field(float(field))
+        self.set_second(bool(state.get("second", False)))
+        self.set_projection(bool(state.get("projection", False)))
+
+    def give_back(self) -> None:
+        """Show in all views what they showed before the room was opened."""
+        self.set_projection(False)
+        for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode"):
+            background, foreground, opacity = self._before.get(node.GetID(), (None, None, 0.0))
+            node.SetBackgroundVolumeID(background)
+            node.SetForegroundVolumeID(foreground)
+            node.SetForegroundOpacity(opacity)
+
+    def _snapshot(self) -> dict[str, tuple[Any, Any, float]]:
+        return {
+            node.GetID(): (node.GetBackgroundVolumeID(), node.GetForegroundVolumeID(), node.GetForegroundOpacity())
+            for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode")
+        }

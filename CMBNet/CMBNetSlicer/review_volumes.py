@@ -1,0 +1,75 @@
+"""Volumes of a case as nodes, without a copy of their voxels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import vtk
+from vtk.util import numpy_support
+
+from CMBNetLib.volume import Volume
+
+# What the room adds to a scene carries this attribute, so that it can be told from what the user brought.
+OWNED = "CMBNet.Review"
+
+
+def add_owned(scene: Any, class_name: str, name: str) -> Any:
+    """Add a node that belongs to the review room; it is not saved with the user's scene."""
+    node = scene.CreateNodeByClass(class_name)
+    node.UnRegister(None)
+    node.SetName(scene.GenerateUniqueName(name))
+    node.SetAttribute(OWNED, "1")
+    node.SetSaveWithScene(False)
+    return scene.AddNode(node)
+
+
+def add_volume(scene: Any, volume: Volume, name: str, black_white: tuple[float, float]) -> Any:
+    """Add a scalar volume node whose voxels are those of ``volume`` itself."""
+    node = add_owned(scene, "vtkMRMLScalarVolumeNode", name)
+    image, array = image_of(volume.array)
+    node.SetIJKToRASMatrix(matrix_of(volume.ijk_to_ras))
+    node.SetAndObserveImageData(image)
+    # VTK does not own the voxels: the node keeps the array alive.
+    node.cmbnet_voxels = array
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetSaveWithScene(False)
+    display.SetAutoWindowLevel(False)
+    low, high = black_white
+    display.SetWindowLevelMinMax(low, high)
+    return node
+
+
+def image_of(array: np.ndarray, make: Any = vtk.vtkImageData) -> tuple[Any, np.ndarray]:
+    """Return an image that shares the voxels of ``array`` [k, j, i], and the array that must outlive it."""
+    array = np.ascontiguousarray(array)
+    image = make()
+    image.SetDimensions(*array.shape[::-1])
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(array.reshape(-1), deep=False))
+    return image, array
+
+
+def matrix_of(matrix: np.ndarray) -> Any:
+    """Return a 4x4 array as a VTK matrix."""
+    result = vtk.vtkMatrix4x4()
+    result.DeepCopy(np.asarray(matrix, dtype=float).ravel().tolist())
+    return result
+
+
+def remove_nodes(scene: Any, nodes: list[Any]) -> None:
+    """Take nodes out of a scene, with the display and storage nodes they brought."""
+    for node in nodes:
+        if node is None or scene.GetNodeByID(node.GetID() or "") is not node:
+            continue
+        displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+        scene.RemoveNode(node)
+        for display in displays:
+            if display is not None and scene.GetNodeByID(display.GetID() or "") is display:
+                scene.RemoveNode(display)
+
+
+def owned_nodes(scene: Any) -> list[Any]:
+    """Return the nodes in a scene that belong to the review room."""
+    nodes = (scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes()))
+    return [node for node in nodes if node.GetAttribute(OWNED)]

@@ -1,0 +1,117 @@
+"""How long the review room takes from one candidate to the next, and from case to case, with everything real.
+
+    python Testing/Benchmarks/benchmark_review.py [--candidates 300] [--shape 512 512 150]
+
+512 x 512 x 150 voxels with 300 candidates, real MRML, real Qt table of 200 cases, the file flushed to disk at every
+decision. Each step is measured twice: without drawing, and with three slice views of 400 pixels drawn by VTK (in
+software where there is no graphics card). Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(REPOSITORY / name) for name in ("CMBNet", "CMBNetEvaluation", "Testing", "Testing/Panels")]
+sys.path.insert(0, str(REPOSITORY / "Testing" / "Library"))
+
+import host  # noqa: E402
+
+host.start([REPOSITORY / "CMBNet", REPOSITORY / "Testing" / "Panels"])
+
+from review_driver import ReviewDriver  # noqa: E402
+
+from CMBNetLib.review_loading import CaseLoader, LoadedCase, read_case  # noqa: E402
+from CMBNetLib.volume import Volume, write_volume  # noqa: E402
+from CMBNetLib.worklist import Case, Worklist  # noqa: E402
+from review_cases import a_source  # noqa: E402
+
+
+def a_large_scan(shape: tuple[int, int, int], n_candidates: int, seed: int = 3) -> tuple[Volume, list]:
+    """A noisy scan with dark dots, and their voxels."""
+    chooser = np.random.default_rng(seed)
+    array = chooser.normal(100, 5, shape[::-1]).astype(np.float32)
+    centers = [tuple(int(chooser.integers(8, n - 8)) for n in shape) for _ in range(n_candidates)]
+    for i, j, k in centers:
+        array[k - 1 : k + 2, j - 3 : j + 4, i - 3 : i + 4] -= 60
+    matrix = np.diag([-0.45, -0.45, 1.0, 1.0])
+    return Volume(array, matrix, "large"), centers
+
+
+def timed(act, repeats: int) -> list[float]:
+    """Milliseconds of each repetition."""
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        act()
+        times.append(1000 * (time.perf_counter() - began))
+    return times
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """Median, 95th percentile and largest."""
+    return {
+        "median_ms": round(float(np.median(times)), 1),
+        "p95_ms": round(float(np.percentile(times, 95)), 1),
+        "max_ms": round(max(times), 1),
+    }
+
+
+def measure(folder: Path, shape: tuple[int, int, int], n_candidates: int) -> dict[str, object]:
+    """Run the steps a reader takes and time them."""
+    scan, centers = a_large_scan(shape, n_candidates)
+    path = write_volume(scan, folder / "large.nii.gz", dtype=np.int16)
+    source = a_source(scan, centers)
+    cases = [Case(f"case-{n:03d}", path, folder / f"case-{n:03d}", stem=f"case-{n:03d}") for n in range(200)]
+    read_s = timed(lambda: read_case(cases[0], lambda *_: source), 1)[0] / 1000
+    loaded = read_case(cases[0], lambda *_: source)
+
+    def read(case: Case) -> LoadedCase:
+        return replace(loaded, case=case)
+
+    driver = ReviewDriver(None)
+    driver.panel._make_loader = lambda: CaseLoader(read)
+    driver.open(Worklist(tuple(cases), folder))
+    results: dict[str, object] = {"read_case_s": round(read_s, 2), "candidates": n_candidates, "shape": shape}
+    results["next_candidate"] = summary(timed(lambda: driver.panel.run("next_candidate"), 60))
+    results["decide"] = summary(timed(lambda: driver.panel.run("microbleed"), 30))
+    results["undo"] = summary(timed(lambda: driver.panel.run("undo"), 20))
+
+    def next_drawn() -> None:
+        driver.panel.run("next_candidate")
+        driver.picture()
+
+    next_drawn()
+    results["next_candidate_drawn"] = summary(timed(next_drawn, 30))
+    results["drawing_alone"] = summary(timed(driver.picture, 10))
+    results["case_switch"] = summary(timed(lambda: driver.panel.run("next_case"), 10))
+    results["case_back"] = summary(timed(lambda: driver.panel.run("previous_case"), 5))
+    driver.panel.run("add")
+    point = driver.review.finding("c1").position_ras
+    results["add_by_click"] = summary(timed(lambda: driver.panel.press(point, (0.0, 0.0, 1.0)), 10))
+    results["wheel"] = summary(timed(lambda: driver.panel.wheel(1.0), 10))
+    driver.close()
+    return results
+
+
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=int, default=300)
+    parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 150))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(Path(folder), tuple(arguments.shape), arguments.candidates), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
