@@ -12,6 +12,7 @@ from CMBNetLib.candidates import Candidate
 from CMBNetSlicer.microbleed_terminology import region_name
 
 _ID_ROLE = qt.Qt.UserRole
+_LAST_WIDTH = 60  # pixels at least; the last column takes what is left of the panel
 
 
 class CandidateRows:
@@ -32,7 +33,7 @@ class CandidateRows:
         titles = (_("No."), _("Score"), _("Ø mm"), _("Zone"), _("Side"), _("Region"))
         table.columnCount = len(titles)
         table.setHorizontalHeaderLabels(list(titles))
-        for column, width in enumerate((32, 46, 48, 92, 48)):
+        for column, width in enumerate((44, 46, 48, 92, 54, _LAST_WIDTH)):
             table.setColumnWidth(column, width)
         table.itemSelectionChanged.connect(self._selection_changed)
 
@@ -48,6 +49,7 @@ class CandidateRows:
                 self._table.setItem(row, column, item)
         if candidates:
             self._table.resizeColumnsToContents()
+            self._table.setColumnWidth(self._table.columnCount - 1, _LAST_WIDTH)
         self._table.sortByColumn(0, qt.Qt.AscendingOrder)
         self._table.sortingEnabled = True
         self._filling = False
@@ -70,8 +72,9 @@ def _items(candidate: Candidate) -> list[Any]:
     where, shape = candidate.location, candidate.shape
     values = [
         candidate.id,
-        round(candidate.score, 3),
-        round(shape.equivalent_diameter_mm, 1) if shape else "–",
+        f"{candidate.score:.2f}",
+        # As wide for 9.5 as for 10.2: the table sorts by text.
+        f"{shape.equivalent_diameter_mm:5.1f}" if shape else "–",
         where.zone if where else "–",
         where.side if where else "–",
         region_name(candidate),
@@ -83,6 +86,6 @@ def _items(candidate: Candidate) -> list[Any]:
 
 def _item(value: Any) -> Any:
     item = qt.QTableWidgetItem()
-    # Numbers go in as numbers: as text, 10 would be sorted before 9.
     item.setData(qt.Qt.DisplayRole, value)
+    item.setToolTip(str(value).strip())
     return item

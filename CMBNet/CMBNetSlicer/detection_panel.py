@@ -96,7 +96,7 @@ class DetectionPanel(VTKObservationMixin):
         self.parameters.detection = detection.node
         self._take_threshold(detection.threshold)
         show_scan(slicer.mrmlScene, scan)
-        return _("Done: {summary}").format(summary=detection.summary)
+        return _("Done: {count} microbleeds.").format(count=detection.n_microbleeds)
 
     def _operating_point_chosen(self, name: str) -> None:
         """Called by the inputs, which hold the same parameters."""

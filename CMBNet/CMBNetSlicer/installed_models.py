@@ -28,6 +28,6 @@ def model_title(model: Bundle) -> str:
 
 
 def operating_point_title(model: Bundle, name: str) -> str:
-    """``balanced: finds 84 %, 0.5 false a scan``."""
+    """``balanced: finds 84%, 0.5 false/scan``."""
     point = model.operating_points[name]
-    return f"{name}: finds {point.sensitivity:.0%}, {point.false_positives_per_scan:.1f} false per scan"
+    return f"{name}: finds {point.sensitivity:.0%}, {point.false_positives_per_scan:.1f} false/scan"

@@ -28,7 +28,7 @@ def empty_scene() -> Iterator[None]:
     slicer.mrmlScene.Clear(False)
 
 
-@pytest.fixture()
+@pytest.fixture
 def panel() -> panel_driver.PanelDriver:
     """The module's panel in an empty scene, with a fake detector behind it."""
     return panel_driver.open_panel()

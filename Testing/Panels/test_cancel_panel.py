@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-import host
 import pytest
 import slicer
 from panel_driver import PanelDriver, add_scan, process_exists, wait_until
+
+import host
 
 PROMISED_S = 2.0
 

@@ -213,4 +213,4 @@ def test_a_corrected_segment_survives_the_slider(panel: PanelDriver) -> None:
     again = slicer.util.arrayFromSegmentBinaryLabelmap(node, "CMBNet_1", scan)
     np.testing.assert_array_equal(again, corrected)
     assert wait_until(lambda: len(panel.segment_names()) == 5)
-    assert panel_driver.READY == panel.ui.packagesLabel.text
+    assert panel.ui.packagesLabel.text == panel_driver.READY
