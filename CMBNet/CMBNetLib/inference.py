@@ -134,7 +134,7 @@ def windows_of(brain: np.ndarray, halo: tuple[int, int, int], most_voxels: int) 
         counts[axis] += 1
     parts = [_parts(a, b, n) for (a, b), n in zip(box, counts, strict=True)]
     windows = []
-    for keep in product(*parts):
+    for keep in product(parts[0], parts[1], parts[2]):
         if brain[keep].any():
             k, j, i = (_grown(s, h, n) for s, h, n in zip(keep, halo, brain.shape, strict=True))
             windows.append(Window((k, j, i), keep))

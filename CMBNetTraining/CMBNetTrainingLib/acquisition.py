@@ -12,7 +12,7 @@ GYROMAGNETIC_MHZ_PER_T = 42.577
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a scan is taken. Lengths in mm, echo time in ms, field in T; `pixel_mm` is the reconstructed in-plane edge."""
+    """How a scan is taken. Lengths in mm, echo time in ms, field in T; `pixel_mm`: the reconstructed in-plane edge."""
 
     sequence: str
     field_t: float
@@ -27,7 +27,9 @@ class Protocol:
     b0_direction: tuple[float, float, float]  # unit vector in array axes (k, j, i)
 
 
-def draw_protocol(rng: np.random.Generator, *, pixel_mm: float = 0.5, slice_spacing_mm: float | None = None) -> Protocol:
+def draw_protocol(
+    rng: np.random.Generator, *, pixel_mm: float = 0.5, slice_spacing_mm: float | None = None
+) -> Protocol:
     """A plausible clinical protocol; a third SWI, the rest T2*; thin 3D and thick 2D slices."""
     thick = slice_spacing_mm is None and rng.random() < 0.5
     spacing = slice_spacing_mm or float(rng.uniform(2.5, 6.0) if thick else rng.choice([1.0, 1.0, 1.0, 1.5, 2.0]))
@@ -36,11 +38,17 @@ def draw_protocol(rng: np.random.Generator, *, pixel_mm: float = 0.5, slice_spac
     tilt = rng.normal(0, 0.12, 2)
     direction = np.array([1.0, *tilt]) / np.linalg.norm([1.0, *tilt])
     return Protocol(
-        sequence="SWI" if spacing < 3.0 and rng.random() < 0.5 else "T2*", field_t=field_t,
-        echo_time_ms=float(rng.uniform(*echo)), resolution_mm=float(rng.uniform(max(pixel_mm, 0.5), 1.05)), pixel_mm=pixel_mm,
-        slice_spacing_mm=spacing, slice_fill=float(rng.uniform(0.8, 1.0)) if spacing >= 2.5 else 1.0,
-        snr=float(np.exp(rng.uniform(np.log(12), np.log(70)))), phase_sign=int(rng.choice([-1, 1])),
-        ghost=float(rng.uniform(0, 0.04)) if rng.random() < 0.2 else 0.0, b0_direction=tuple(float(d) for d in direction),
+        sequence="SWI" if spacing < 3.0 and rng.random() < 0.5 else "T2*",
+        field_t=field_t,
+        echo_time_ms=float(rng.uniform(*echo)),
+        resolution_mm=float(rng.uniform(max(pixel_mm, 0.5), 1.05)),
+        pixel_mm=pixel_mm,
+        slice_spacing_mm=spacing,
+        slice_fill=float(rng.uniform(0.8, 1.0)) if spacing >= 2.5 else 1.0,
+        snr=float(np.exp(rng.uniform(np.log(12), np.log(70)))),
+        phase_sign=int(rng.choice([-1, 1])),
+        ghost=float(rng.uniform(0, 0.04)) if rng.random() < 0.2 else 0.0,
+        b0_direction=(float(direction[0]), float(direction[1]), float(direction[2])),
     )
 
 
@@ -126,11 +134,13 @@ def _smooth_complex(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def spoil(rng: np.random.Generator, image: np.ndarray, reference: float, protocol: Protocol) -> np.ndarray:
-    """The complex image with coil bias, ghosts and complex Gaussian noise; `reference` is the brain's mean magnitude."""
+    """The complex image with coil bias, ghosts and complex noise; `reference` is the brain's mean magnitude."""
     if protocol.ghost > 0:
         image = image + protocol.ghost * np.roll(image, image.shape[1] // 2, axis=1)
     coarse = np.exp(rng.normal(0, 0.16, (3, 4, 4)))
-    bias = ndimage.zoom(coarse, np.array(image.shape) / coarse.shape, order=1)[: image.shape[0], : image.shape[1], : image.shape[2]]
+    bias = ndimage.zoom(coarse, np.array(image.shape) / coarse.shape, order=1)[
+        : image.shape[0], : image.shape[1], : image.shape[2]
+    ]
     noise = rng.normal(size=image.shape).astype(np.float32) + 1j * rng.normal(size=image.shape).astype(np.float32)
     correlated = _smooth_complex(noise, 0.35 * protocol.resolution_mm / protocol.pixel_mm)
     correlated *= reference / protocol.snr / max(float(correlated.real.std()), 1e-6)

@@ -79,15 +79,28 @@ class Block:
     def sample_points(self) -> torch.Tensor:
         """Voxel coordinates (k, j, i) in the label map of every fine voxel: (3, K, J, I)."""
         axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in self.shape]
-        grid = torch.stack(torch.meshgrid(*axes, indexing="ij")) * torch.tensor(self.spacing_mm, dtype=torch.float32)[:, None, None, None]
+        grid = (
+            torch.stack(torch.meshgrid(*axes, indexing="ij"))
+            * torch.tensor(self.spacing_mm, dtype=torch.float32)[:, None, None, None]
+        )
         matrix = torch.tensor(self.rotation / self.scale[:, None], dtype=torch.float32)
         points = torch.einsum("ab,bkji->akji", matrix, grid)
-        bend = F.interpolate(torch.tensor(self.displacement_mm, dtype=torch.float32)[None], size=self.shape, mode="trilinear", align_corners=True)[0]
+        bend = F.interpolate(
+            torch.tensor(self.displacement_mm, dtype=torch.float32)[None],
+            size=self.shape,
+            mode="trilinear",
+            align_corners=True,
+        )[0]
         return points + bend + torch.tensor(self.center, dtype=torch.float32)[:, None, None, None]
 
 
 def draw_block(
-    rng: np.random.Generator, shape: tuple[int, int, int], spacing_mm: np.ndarray, center: np.ndarray, *, max_tilt_deg: float = 12.0
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    spacing_mm: np.ndarray,
+    center: np.ndarray,
+    *,
+    max_tilt_deg: float = 12.0,
 ) -> Block:
     """A block of `shape` fine voxels round `center` with random tilt, head size and bending."""
     angles = np.deg2rad(rng.normal(0, max_tilt_deg / 2, 3))

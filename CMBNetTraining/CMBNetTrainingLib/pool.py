@@ -35,8 +35,12 @@ def save_block(scan: SyntheticScan, path: Path) -> None:
     """Write image (float16), class map and brain (uint8) and the protocol (JSON text) to one .npz file."""
     with atomic_output(path) as temporary:
         np.savez_compressed(
-            temporary, image=scan.image.astype(np.float16), classes=scan.classes, brain=scan.brain.astype(np.uint8),
-            spacing_mm=np.array(scan.spacing_mm), protocol=json.dumps(asdict(scan.protocol)),
+            temporary,
+            image=scan.image.astype(np.float16),
+            classes=scan.classes,
+            brain=scan.brain.astype(np.uint8),
+            spacing_mm=np.array(scan.spacing_mm),
+            protocol=json.dumps(asdict(scan.protocol)),
         )
 
 
@@ -48,7 +52,7 @@ def _make(job: tuple[int, str, str]) -> str:
 
 
 def make_pool(label_maps: Sequence[Path], folder: Path, count: int, workers: int = 2) -> None:
-    """Fill `folder` with blocks 0..count-1; blocks that are there are kept, so a broken run goes on where it stopped."""
+    """Fill `folder` with blocks 0..count-1; those that are there are kept, so a broken run goes on."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(n, str(label_maps[n % len(label_maps)]), str(folder / f"block_{n:05d}.npz")) for n in range(count)]
     with ProcessPoolExecutor(workers) as pool:

@@ -13,8 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from CMBNetLib.bundle import DEFAULT_MODEL, LICENSE, METADATA, MODEL_CARD, WEIGHTS, Bundle, OperatingPoint
-from CMBNetLib.bundle import load_bundle, sha256_of
+from CMBNetLib.bundle import (
+    DEFAULT_MODEL,
+    LICENSE,
+    METADATA,
+    MODEL_CARD,
+    WEIGHTS,
+    Bundle,
+    OperatingPoint,
+    load_bundle,
+    sha256_of,
+)
 from CMBNetLib.detection import DetectionSettings, detect
 from CMBNetLib.network import CLASSES, NetworkSpec
 from CMBNetLib.preparation import PIXEL_MM, THINNEST_SLICE_MM
@@ -28,7 +37,12 @@ UNMEASURED = {"balanced": OperatingPoint(0.5, 0.0, 0.0, "not measured yet")}
 
 
 def write_bundle(
-    folder: Path, weights: Path, points: dict[str, OperatingPoint], card: str, license_text: str, training: dict[str, Any]
+    folder: Path,
+    weights: Path,
+    points: dict[str, OperatingPoint],
+    card: str,
+    license_text: str,
+    training: dict[str, Any],
 ) -> Bundle:
     """Write a bundle folder; ``weights`` is a float16 safetensors file. What was in the folder is replaced."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as temporary:
@@ -65,7 +79,13 @@ def _metadata(
     import torch
 
     channels = {str(n): name for n, name in enumerate(CLASSES)}
-    image = {"type": "image", "format": "magnitude", "modality": "MR", "num_channels": 1, "spatial_shape": ["*", "2*n", "2*n"]}
+    image = {
+        "type": "image",
+        "format": "magnitude",
+        "modality": "MR",
+        "num_channels": 1,
+        "spatial_shape": ["*", "2*n", "2*n"],
+    }
     return {
         "version": VERSION,
         "changelog": {VERSION: "first model, trained on synthetic scans only"},
@@ -81,7 +101,9 @@ def _metadata(
         "intended_use": "Research. Not a medical device.",
         "network_data_format": {
             "inputs": {"image": {**image, "dtype": "float32", "value_range": [-2, 3], "is_patch_data": True}},
-            "outputs": {"pred": {**image, "type": "probabilities", "num_channels": len(CLASSES), "channel_def": channels}},
+            "outputs": {
+                "pred": {**image, "type": "probabilities", "num_channels": len(CLASSES), "channel_def": channels}
+            },
         },
         "cmbnet": {
             "id": model,

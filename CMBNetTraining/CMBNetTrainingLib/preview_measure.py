@@ -22,7 +22,7 @@ TARGETS = {"sensitive": 2.0, "balanced": 0.5, "specific": 0.125}
 
 @dataclass(frozen=True)
 class Measured:
-    """One scan: scores of hits (NaN: missed) for each visible microbleed, scores of false candidates, Dice of the hits."""
+    """One scan: score of each visible microbleed (NaN: missed), of each false candidate, Dice of the hits."""
 
     name: str
     sequence: str

@@ -158,7 +158,9 @@ class Run:
             return
         tensors = load_file(checkpoint)
         for name, module in (("network", self.network), ("average", self.average)):
-            module.load_state_dict({k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")})
+            module.load_state_dict(
+                {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            )
         state: dict[int, dict[str, torch.Tensor]] = defaultdict(dict)
         for key, value in tensors.items():
             if key.startswith("optimiser."):

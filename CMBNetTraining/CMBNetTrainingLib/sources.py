@@ -29,7 +29,9 @@ class Source:
     chi_ppm: float
 
 
-def paint(points_mm: np.ndarray, weights: np.ndarray, shape: tuple[int, int, int], spacing_mm: np.ndarray) -> np.ndarray:
+def paint(
+    points_mm: np.ndarray, weights: np.ndarray, shape: tuple[int, int, int], spacing_mm: np.ndarray
+) -> np.ndarray:
     """Volume fraction (float32, [k, j, i]) deposited by random points, each worth `weights` mm3."""
     index = np.rint(points_mm / spacing_mm).astype(np.int64)
     inside = np.all((index >= 0) & (index < np.array(shape)), axis=1)
@@ -76,8 +78,13 @@ STEP_MM = 0.25
 
 
 def grow_paths(
-    rng: np.random.Generator, starts_mm: np.ndarray, headings: np.ndarray, steps: int, wander: float,
-    preference: np.ndarray | None, spacing_mm: np.ndarray,
+    rng: np.random.Generator,
+    starts_mm: np.ndarray,
+    headings: np.ndarray,
+    steps: int,
+    wander: float,
+    preference: np.ndarray | None,
+    spacing_mm: np.ndarray,
 ) -> np.ndarray:
     """Centre lines, (n, steps, 3) in mm: persistent random walks that prefer voxels with a high `preference`."""
     position, heading = starts_mm.copy(), headings.copy()
@@ -98,7 +105,11 @@ def grow_paths(
 
 
 def paint_tubes(
-    rng: np.random.Generator, paths: np.ndarray, radii_mm: np.ndarray, shape: tuple[int, int, int], spacing_mm: np.ndarray
+    rng: np.random.Generator,
+    paths: np.ndarray,
+    radii_mm: np.ndarray,
+    shape: tuple[int, int, int],
+    spacing_mm: np.ndarray,
 ) -> np.ndarray:
     """Volume fraction of tubes of the given radii round the centre lines; they thin towards their end."""
     n, steps, _ = paths.shape
@@ -173,7 +184,8 @@ def _draw_microbleed(rng: np.random.Generator, center: np.ndarray) -> Source:
     radius = float(np.exp(rng.uniform(np.log(0.4), np.log(2.2))))
     # Small ones must be strong to be seen at all: the visible size follows chi * volume.
     chi = float(np.exp(rng.uniform(np.log(0.5), np.log(3.0))) * (1.0 if radius > 0.8 else 1.6))
-    return Source("microbleed", tuple(float(c) for c in center), radius, chi)
+    k, j, i = (float(c) for c in center)
+    return Source("microbleed", (k, j, i), radius, chi)
 
 
 def draw_decoys(rng: np.random.Generator, labels: np.ndarray, litres: float, spacing_mm: np.ndarray) -> list[Source]:
@@ -185,6 +197,6 @@ def draw_decoys(rng: np.random.Generator, labels: np.ndarray, litres: float, spa
         (labels_in(labels, CORTEX_LABELS + WHITE_MATTER_LABELS), "haemorrhage", 0.4, (4.0, 8.0), (0.3, 1.2)),
     ):
         for center in random_voxels(rng, mask, int(rng.poisson(rate * litres)), spacing_mm):
-            where = tuple(float(c) for c in center)
-            decoys.append(Source(kind, where, float(rng.uniform(*radius)), float(rng.uniform(*chi))))
+            k, j, i = (float(c) for c in center)
+            decoys.append(Source(kind, (k, j, i), float(rng.uniform(*radius)), float(rng.uniform(*chi))))
     return decoys

@@ -20,12 +20,14 @@ from CMBNetTrainingLib.tissue import brain_of, draw_tissue_table
 BACKGROUND, MICROBLEED, MIMIC, IGNORE = 0, 1, 2, 255
 # A radiologist sees a spot when it is clearly darker than what is round it.
 VISIBLE_LOSS = 0.25
+# Share of the brain's mean signal below which a place counts as dark before any lesion is there.
+WEAKEST_SIGNAL = 0.3
 BLOOD_R2STAR_PER_T = 25.0
 
 
 @dataclass(frozen=True)
 class Lesion:
-    """One microbleed as it is seen: centre (k, j, i voxels of the scan), visible diameter (mm), peak loss, tissue code."""
+    """One microbleed as it is seen: centre (voxels k, j, i), visible diameter (mm), peak loss, tissue code."""
 
     id: int
     center_kji: tuple[float, float, float]
@@ -49,7 +51,9 @@ class SyntheticScan:
     protocol: Protocol
 
 
-def fine_grid(size_mm: tuple[float, float, float], protocol: Protocol, fine_mm: float = 0.5) -> tuple[tuple[int, int, int], np.ndarray, int]:
+def fine_grid(
+    size_mm: tuple[float, float, float], protocol: Protocol, fine_mm: float = 0.5
+) -> tuple[tuple[int, int, int], np.ndarray, int]:
     """Fine shape (k, j, i), fine spacing (mm) and fine samples a slice, for a field of view of `size_mm` (k, j, i)."""
     per_slice = max(1, round(protocol.slice_spacing_mm / fine_mm))
     count = max(1, round(size_mm[0] / protocol.slice_spacing_mm))
@@ -91,7 +95,9 @@ def synthesize(
     litres = float(np.isin(fine.labels, (OUTER_AIR, 0), invert=True).sum() * np.prod(block.spacing_mm) / 1e6)
     veins = vein_fraction(rng, fine.labels, block.spacing_mm)
     _add_blood(fine, veins, float(rng.uniform(0.12, 0.42)), protocol.field_t)
-    decoys = paint_sources(rng, draw_decoys(rng, fine.labels, litres, block.spacing_mm), fine.chi.shape, block.spacing_mm)
+    decoys = paint_sources(
+        rng, draw_decoys(rng, fine.labels, litres, block.spacing_mm), fine.chi.shape, block.spacing_mm
+    )
     fine.chi += decoys
     sources = draw_microbleeds(rng, fine.labels, n_microbleeds, block.spacing_mm)
     bleed_chi = paint_sources(rng, sources, fine.chi.shape, block.spacing_mm)
@@ -112,21 +118,37 @@ def _acquire_twice(
 
 
 def _assemble(
-    rng: np.random.Generator, fine: _Fine, mimics: np.ndarray, before: np.ndarray, after: np.ndarray,
-    sources: list[Source], block: Block, protocol: Protocol, per_slice: int,
+    rng: np.random.Generator,
+    fine: _Fine,
+    mimics: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    sources: list[Source],
+    block: Block,
+    protocol: Protocol,
+    per_slice: int,
 ) -> SyntheticScan:
     labels = fine.labels[per_slice // 2 :: per_slice][: after.shape[0]]
     labels, mimics = _match(labels, after.shape, 0), _match(mimics, after.shape, 1)
     brain = brain_of(labels)
     spacing = (protocol.pixel_mm, protocol.pixel_mm, protocol.slice_spacing_mm)
     clean_before, clean_after = render(before, protocol), render(after, protocol)
-    loss = 1 - clean_after / np.maximum(clean_before, 0.05 * float(clean_before[brain].mean() if brain.any() else 1.0))
+    loss = _signal_loss(clean_before, clean_after, brain)
     classes = np.where((mimics > 0.2) & (labels < 500), MIMIC, BACKGROUND).astype(np.uint8)
     instances = np.zeros(classes.shape, np.uint16)
     lesions = [_draw_truth(n, s, loss, classes, instances, labels, block, spacing) for n, s in enumerate(sources, 1)]
     level = float(np.abs(after)[brain].mean()) if brain.any() else float(np.abs(after).mean())
     image = render(spoil(rng, after, level, protocol), protocol)
-    return SyntheticScan(image / max(level, 1e-6), classes, instances, brain, labels, spacing, [x for x in lesions if x], protocol)
+    return SyntheticScan(
+        image / max(level, 1e-6), classes, instances, brain, labels, spacing, [x for x in lesions if x], protocol
+    )
+
+
+def _signal_loss(before: np.ndarray, after: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    # Where bone or the air of a sinus took the signal already, nobody can see a microbleed.
+    mean = float(before[brain].mean()) if brain.any() else float(before.mean())
+    dark = before < WEAKEST_SIGNAL * mean
+    return np.where(dark, 0.0, 1 - after / np.where(dark, 1.0, before))
 
 
 def _match(volume: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
@@ -137,8 +159,14 @@ def _match(volume: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray
 
 
 def _draw_truth(
-    number: int, source: Source, loss: np.ndarray, classes: np.ndarray, instances: np.ndarray, labels: np.ndarray,
-    block: Block, spacing: tuple[float, float, float],
+    number: int,
+    source: Source,
+    loss: np.ndarray,
+    classes: np.ndarray,
+    instances: np.ndarray,
+    labels: np.ndarray,
+    block: Block,
+    spacing: tuple[float, float, float],
 ) -> Lesion | None:
     """Write one microbleed into the maps: the half-maximum region of its loss; what is not visible is ignored."""
     step = np.array(spacing[::-1])
@@ -161,4 +189,5 @@ def _draw_truth(
     if visible:
         instances[box][mask] = number
     index = np.clip(np.rint(center).astype(int), 0, np.array(labels.shape) - 1)
-    return Lesion(number, tuple(float(c) for c in center), diameter, height, int(labels[tuple(index)]), visible)
+    k, j, i = (float(c) for c in center)
+    return Lesion(number, (k, j, i), diameter, height, int(labels[tuple(index)]), visible)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+
 from CMBNetLib.volume import Volume
 
 BRAIN_RADII_MM = np.array([66.0, 84.0, 62.0])
 SPOTS_RAS = ((30.0, 20.0, 10.0), (-35.0, -30.0, 25.0), (20.0, -45.0, 0.0))
 
 
-def grid_matrix(shape_ijk: tuple[int, int, int], spacing: tuple[float, float, float], turn_deg: float = 0.0) -> np.ndarray:
+def grid_matrix(
+    shape_ijk: tuple[int, int, int], spacing: tuple[float, float, float], turn_deg: float = 0.0
+) -> np.ndarray:
     """4x4 ijk_to_ras, centred on the origin, turned about the left-right axis."""
     a = np.deg2rad(turn_deg)
     turn = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
@@ -28,7 +31,7 @@ def head(
     noise: float = 0.03,
     size_mm: tuple[float, float, float] = (176.0, 216.0, 160.0),
 ) -> Volume:
-    """Magnitude scan: brain 100 with a cortex a little brighter, dark skull, scalp, air; spots of the given diameter."""
+    """Magnitude scan: brain 100 with a cortex a little brighter, dark skull, scalp, air; spots as given."""
     i, j, k = (round(size / edge) for size, edge in zip(size_mm, spacing, strict=True))
     matrix = grid_matrix((i, j, k), spacing, turn_deg)
     kji = np.stack(np.meshgrid(np.arange(k), np.arange(j), np.arange(i), indexing="ij"), -1)

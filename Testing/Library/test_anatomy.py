@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from CMBNetLib.anatomy import find_anatomy, find_brain
 from CMBNetLib.errors import InputError
 from CMBNetLib.volume import Volume, resample_to
@@ -17,7 +18,8 @@ def dice_with_truth(scan: Volume) -> float:
 
 
 @pytest.mark.parametrize(
-    ("spacing", "turn"), [((1.0, 1.0, 2.0), 0.0), ((0.8, 0.8, 5.0), 0.0), ((1.0, 1.0, 3.0), 25.0), ((2.0, 1.0, 1.0), 0.0)]
+    ("spacing", "turn"),
+    [((1.0, 1.0, 2.0), 0.0), ((0.8, 0.8, 5.0), 0.0), ((1.0, 1.0, 3.0), 25.0), ((2.0, 1.0, 1.0), 0.0)],
 )
 def test_mask_agrees_with_the_true_brain(spacing: tuple[float, float, float], turn: float) -> None:
     assert dice_with_truth(head(spacing, turn_deg=turn)) > 0.95

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from CMBNetLib.candidates import find_candidates, to_scan_grid
 from CMBNetLib.grid import Grid
 from CMBNetLib.volume import Volume

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from CMBNetLib import inference
 from CMBNetLib.errors import Cancelled, EnvironmentProblem
 from CMBNetLib.inference import infer, windows_of
@@ -76,7 +77,9 @@ def test_too_little_memory_makes_windows_smaller(network: AnisotropicUNet, prepa
     def limited(x: torch.Tensor, slice_mm: float) -> torch.Tensor:
         sizes.append(x.numel())
         if x.numel() > 200_000:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+            )
         return forward(x, slice_mm)
 
     monkeypatch.setattr(network, "forward", limited)

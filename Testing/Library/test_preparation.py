@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from CMBNetLib.errors import InputError
 from CMBNetLib.preparation import normalise, prepare, slice_axis, slices_first
 from CMBNetLib.volume import Volume
@@ -18,7 +19,9 @@ def prepared_of(scan: Volume):  # type: ignore[no-untyped-def]
     ("spacing", "expected"),
     [((0.8, 0.8, 5.0), 5.0), ((1.0, 1.0, 2.0), 2.0), ((1.2, 1.2, 0.6), 1.0), ((3.0, 1.0, 1.0), 3.0)],
 )
-def test_thick_slices_stay_thick_and_thin_ones_become_one_mm(spacing: tuple[float, float, float], expected: float) -> None:
+def test_thick_slices_stay_thick_and_thin_ones_become_one_mm(
+    spacing: tuple[float, float, float], expected: float
+) -> None:
     prepared = prepared_of(head(spacing))
     assert prepared.image.spacing_mm == pytest.approx((0.5, 0.5, expected))
     assert prepared.slice_mm == pytest.approx(expected)
@@ -59,7 +62,9 @@ def test_sagittal_slices_are_put_first() -> None:
 
 
 def test_cubic_voxels_are_cut_axially() -> None:
-    volume = Volume(np.zeros((10, 11, 12), np.float32), np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]]))
+    volume = Volume(
+        np.zeros((10, 11, 12), np.float32), np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]])
+    )
     assert slice_axis(volume) == 1  # the j axis of this matrix points to superior
 
 
@@ -68,7 +73,7 @@ def test_normalised_values_do_not_depend_on_the_scale() -> None:
     image, brain = rng.uniform(10, 200, (4, 5, 6)), np.ones((4, 5, 6), bool)
     assert np.allclose(normalise(image, brain), normalise(image * 1e4, brain), atol=1e-5)
     assert np.median(normalise(image, brain)) == pytest.approx(0, abs=1e-6)
-    assert normalise(np.zeros((1, 1, 3)) + [0.0, 1.0, 1.0], np.ones((1, 1, 3), bool)).min() == -2
+    assert normalise(np.array([[[0.0, 1.0, 1.0]]]), np.ones((1, 1, 3), bool)).min() == -2
 
 
 def test_phase_images_are_refused() -> None:
