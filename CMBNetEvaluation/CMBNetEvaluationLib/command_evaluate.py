@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         )
         return 0
     progress.stage("pair", "Looking for pairs of prediction and reference")
-    pairs, problems = pairs_of(args, args.predictions)
+    pairs, problems = pairs_of(args)
     progress.stage("compare", f"Comparing {len(pairs)} scans")
     gallery = None if args.no_gallery else Gallery(args.output / "gallery")
     evaluation = evaluate_pairs(pairs, settings, progress, gallery)
@@ -71,7 +71,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     evaluation = replace(evaluation, problems=notes + evaluation.problems)
     progress.stage("measure", "Measuring")
     metrics = measure(evaluation.results, strata=args.strata)
-    comparison = _comparison(args, evaluation, settings)
+    comparison, notes = _comparison(args, evaluation, settings)
+    evaluation = replace(evaluation, problems=evaluation.problems + notes)
     progress.advance(0.97)
     paths = write_evaluation(
         args.output, evaluation, metrics, title=args.title, comparison=comparison, progress=progress,
@@ -94,27 +95,41 @@ def settings_of(args: argparse.Namespace) -> EvaluationSettings:
     return EvaluationSettings(rule, args.threshold, args.floor, args.ignore_below_mm)
 
 
-def pairs_of(args: argparse.Namespace, predictions: Path | None) -> tuple[list[Pair], list[str]]:
-    """The pairs that the options name, and what could not be resolved."""
+def pairs_of(args: argparse.Namespace, other_model: Path | None = None) -> tuple[list[Pair], list[str]]:
+    """The pairs that the options name, and what could not be resolved.
+
+    Parameters
+    ----------
+    other_model
+        Folder of predictions to take instead of those that the options name.
+    """
     problems: list[str] = []
+    predictions = other_model or args.predictions
     if args.pairs is not None:
-        pairs = pairs_from_table(args.pairs, predictions, replace_predictions=predictions is args.compare)
+        pairs = pairs_from_table(args.pairs, predictions, replace_predictions=other_model is not None)
     elif predictions is None or args.references is None:
         raise InputError("Give --predictions and --references, or --pairs; for a reader study, --readings.")
     else:
         others = {name: getattr(args, name) for name in _OTHER_FOLDERS}
         pairs, problems = pairs_from_folders(predictions, args.references, **others)
-    return (with_attributes(pairs, args.manifest) if args.manifest is not None else pairs), problems
+    if args.manifest is not None:
+        pairs, unknown = with_attributes(pairs, args.manifest)
+        problems += unknown
+    return pairs, problems
 
 
 def _comparison(
     args: argparse.Namespace, evaluation: Evaluation, settings: EvaluationSettings
-) -> tuple[dict[str, Any], list[str]] | None:
+) -> tuple[tuple[dict[str, Any], list[str]] | None, tuple[dict[str, str], ...]]:
+    """The comparison with the second model, and what was wrong with the second model's files."""
     if args.compare is None:
-        return None
-    pairs, _problems = pairs_of(args, args.compare)
+        return None, ()
+    pairs, problems = pairs_of(args, args.compare)
     second = evaluate_pairs(pairs, settings)
-    return compare_models(evaluation.results, second.results), list(args.names)
+    name = args.names[1]
+    notes = [{"scan_id": "pairs", "message": f"{name}: {text}"} for text in problems]
+    notes += [{**problem, "message": f"{name}: {problem['message']}"} for problem in second.problems]
+    return (compare_models(evaluation.results, second.results), list(args.names)), tuple(notes)
 
 
 def _payload(paths: dict[str, Path], metrics: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from CMBNetLib.progress import Progress
 from .counting import counting_metrics
 from .detection_metrics import detection_metrics
 from .estimates import SubjectBootstrap
-from .froc import froc_metrics
+from .froc import froc_metrics, unscored_among_scored
 from .pairs import Pair
 from .scan_classification import calibration_metrics, classification_metrics, scan_auc
 from .scan_evaluation import ComparedScan, EvaluationSettings, evaluate_pair
@@ -77,6 +77,10 @@ def evaluate_pairs(
         progress.advance(0.9 * (number + 1) / len(pairs))
     if not results:
         raise _nothing_evaluated(problems)
+    unscored = unscored_among_scored(results)
+    if unscored:
+        names = f"{len(unscored)} of {len(results)} scans, such as {unscored[0]}"
+        problems.append({"scan_id": "scores", "message": f"No FROC: the predictions of {names}, have no scores."})
     return Evaluation(
         tuple(sorted(results, key=lambda result: result.scan_id)), settings, tuple(problems), tuple(pairs)
     )

@@ -77,6 +77,13 @@ def gather_candidates(results: Sequence[ScanResult]) -> Candidates | None:
     return Candidates(scores, true[order], false[order], scan[order], last, lesions)
 
 
+def unscored_among_scored(results: Sequence[ScanResult]) -> list[str]:
+    """Scans whose prediction has no scores, where others have some: they are why there is no FROC."""
+    if not any(result.ranking is not None and len(result.ranking.scores) for result in results):
+        return []
+    return [result.scan_id for result in results if result.ranking is None and not result.missing_prediction]
+
+
 def froc_curve(candidates: Candidates, weights: np.ndarray | None = None) -> FrocCurve:
     """The curve; ``weights`` (S,) counts each scan so many times."""
     weights = np.ones(len(candidates.lesions)) if weights is None else weights

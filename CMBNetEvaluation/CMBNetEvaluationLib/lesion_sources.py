@@ -63,11 +63,13 @@ def read_prediction(
         limit = rule.probability_threshold if threshold is None else threshold
         found = lesions_of(image, rule, limit)
         if image.kind != "probability":
-            return Prediction(found, None)
+            return Prediction(found, _nothing_ranked(found))
         return Prediction(found, lesions_of(image, rule, min(floor, limit)))
     points = _read_points(path)
     everything = np.ones(len(points), dtype=bool)
-    return _by_score(points, everything, threshold) if np.isfinite(points.scores).any() else Prediction(points, None)
+    if not np.isfinite(points.scores).any():
+        return Prediction(points, _nothing_ranked(points))
+    return _by_score(points, everything, threshold)
 
 
 def read_reference(path: Path, rule: MatchingRule, grid: Grid | None = None) -> LesionSet:
@@ -102,6 +104,11 @@ def _read_points(path: Path) -> LesionSet:
     if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
         raise InputError(f"{path.name} is of no kind that holds lesions; known are {', '.join(SUFFIXES)}.")
     return read_point_list(path)
+
+
+def _nothing_ranked(found: LesionSet) -> LesionSet | None:
+    """Nothing proposed is a full ranking without scores; anything proposed without a score is none."""
+    return None if len(found) else found
 
 
 def _by_score(candidates: LesionSet, called: np.ndarray, threshold: float | None) -> Prediction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -134,10 +134,15 @@ def pairs_from_table(table: Path, predictions: Path | None = None, *, replace_pr
     return pairs
 
 
-def with_attributes(pairs: Iterable[Pair], table: Path) -> list[Pair]:
-    """Add the columns of a table (a manifest) to the pairs it names."""
+def with_attributes(pairs: Sequence[Pair], table: Path) -> tuple[list[Pair], list[str]]:
+    """Add the columns of a table (a manifest) to the pairs it names; the second list says which it does not name."""
     known = {pair.scan_id: pair for pair in pairs_from_table(table)}
-    return [_with_row(pair, known.get(pair.scan_id)) for pair in pairs]
+    unknown = [pair.scan_id for pair in pairs if pair.scan_id not in known]
+    problems = []
+    if unknown:
+        first = f"{len(unknown)} of {len(pairs)} scans, such as {unknown[0]}"
+        problems = [f"{table.name} does not name {first}: nothing is known of these for the strata."]
+    return [_with_row(pair, known.get(pair.scan_id)) for pair in pairs], problems
 
 
 def scan_name(path: Path) -> str:

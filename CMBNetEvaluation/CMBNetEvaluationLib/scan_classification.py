@@ -50,7 +50,9 @@ def scan_auc(results: Sequence[ScanResult], bootstrap: SubjectBootstrap) -> Esti
     if candidates is None or positive.all():
         return None
     highest = np.zeros(len(results))
-    np.maximum.at(highest, candidates.scan, candidates.scores)
+    # A candidate on an ignored lesion says nothing about a scan that counts as having none.
+    counted = candidates.true | candidates.false
+    np.maximum.at(highest, candidates.scan[counted], candidates.scores[counted])
     return bootstrap.weighted(lambda weights: roc_area(highest, positive, weights), len(results))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from CMBNetLib.errors import InputError
-from CMBNetLib.volume import Grid
+from CMBNetLib.volume import Grid, transform_points
 
 from .calls import calls_of
 from .lesion_places import place_lesions
@@ -76,6 +76,7 @@ def evaluate_pair(pair: Pair, settings: EvaluationSettings) -> ComparedScan:
     reference = reference if reference.grid is not None or grid is None else regrid(reference, grid)[0]
     called = _on_grid(prediction.called, grid, warnings)
     ranked = None if prediction.ranked is None else _on_grid(prediction.ranked, grid, [])
+    warnings += _points_outside("predicted", called) + _points_outside("reference", reference)
     called, reference = place_lesions(pair, called), place_lesions(pair, reference)
     missing = pair.prediction is None
     if missing:
@@ -199,6 +200,17 @@ def _on_grid(lesions: LesionSet, grid: Grid | None, warnings: list[str]) -> Lesi
     if lost:
         warnings.append(f"{lost} predicted lesions are smaller than a voxel of the reference and kept one voxel.")
     return moved
+
+
+def _points_outside(side: str, lesions: LesionSet) -> list[str]:
+    """A warning about points that lie in no voxel of the image."""
+    if lesions.grid is None or not lesions.from_points:
+        return []
+    ijk = transform_points(np.linalg.inv(lesions.grid.ijk_to_ras), lesions.centers_ras)
+    outside = ((ijk < -0.5) | (ijk > np.asarray(lesions.grid.shape_ijk) - 0.5)).any(axis=1).sum()
+    if not outside:
+        return []
+    return [f"{outside} of {len(lesions)} {side} points lie outside the image; positions are RAS mm."]
 
 
 def _causes(pair: Pair, called: LesionSet, settings: EvaluationSettings) -> list[str]:
