@@ -45,6 +45,7 @@ class CMBNetWidget(ScriptedLoadableModuleWidget):
 
     def __init__(self, parent: Any = None) -> None:
         self.panel: Any = None
+        self.tabs: Any = None
         self.logic: CMBNetLogic | None = None
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
@@ -52,9 +53,10 @@ class CMBNetWidget(ScriptedLoadableModuleWidget):
         """Called when the module is opened for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
         from CMBNetSlicer.detection_panel import DetectionPanel
+        from CMBNetSlicer.review_tab import ModuleTabs
 
         widget = slicer.util.loadUI(self.resourcePath("UI/CMBNet.ui"))
-        self.layout.addWidget(widget)
+        self.tabs = ModuleTabs(self.layout, widget, self.resourcePath("UI/CMBNetReview.ui"))
         self.logic = CMBNetLogic()
         self.panel = DetectionPanel(slicer.util.childWidgetVariables(widget), self.logic)
 
@@ -62,12 +64,19 @@ class CMBNetWidget(ScriptedLoadableModuleWidget):
         """Called each time the user opens the module."""
         if self.panel is not None:
             self.panel.open()
+            self.tabs.enter()
+
+    def exit(self) -> None:
+        """Called each time the user leaves the module."""
+        if self.tabs is not None:
+            self.tabs.exit()
 
     def cleanup(self) -> None:
         """Called when the module is reloaded or Slicer quits: a running detection ends here."""
         if self.panel is not None:
+            self.tabs.close()
             self.panel.close()
-            self.panel = None
+            self.panel = self.tabs = None
 
     def onReload(self) -> None:
         """Reload the packages too, not only this file."""
