@@ -25,7 +25,10 @@ BIAS_SIGMA_MM = 30.0
 TISSUE_SHARES = (0.5, 0.58, 0.66, 0.74, 0.82)
 # The brain keeps this distance from the skin; a mask with more than this share nearer has run out into the scalp.
 SKIN_MM, MOST_AT_SKIN = 5.0, 0.02
+# Share of what is bright that the brain takes up when somebody has removed the rest; about 0.6 in a whole head.
+STRIPPED = 0.9
 PLAUSIBLE_BRAIN_ML = (300.0, 2500.0)
+POSSIBLE_BRAIN_ML = (50.0, 4000.0)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ def find_brain(scan: Volume) -> Volume:
     depth = _depth(head, spacing)
     core = _brain_core(_flattened(image, depth, spacing), depth, spacing)
     mask = _closed(core, spacing)
-    if mask.sum() * coarse.voxel_volume_mm3 < 5e4:
+    smallest, largest = POSSIBLE_BRAIN_ML
+    if not smallest <= mask.sum() * coarse.voxel_volume_mm3 / 1000 <= largest:
         raise InputError(
             f"No brain was found in {scan.name}. Is it a T2* or SWI magnitude scan of a head, with the brain in view?"
         )
@@ -122,10 +126,12 @@ def _flattened(image: np.ndarray, depth: np.ndarray, spacing: np.ndarray) -> np.
 
 def _brain_core(image: np.ndarray, depth: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Brain tissue at the lowest threshold at which it does not run out into the scalp."""
+    head = depth > 0
     core = np.zeros(image.shape, bool)
     for share in TISSUE_SHARES:
-        core = _core((depth > 0) & (image > share), spacing)
-        if np.mean(depth[core] < SKIN_MM if core.any() else 0.0) < MOST_AT_SKIN:
+        core = _core(head & (image > share), spacing)
+        # A bright thing without skull and scalp was skull-stripped before.
+        if np.mean(depth[core] < SKIN_MM if core.any() else 0.0) < MOST_AT_SKIN or core.sum() > STRIPPED * head.sum():
             break
     return core
 

@@ -56,6 +56,19 @@ def test_noise_has_no_brain() -> None:
         find_brain(scan.with_array(noise))
 
 
+def test_a_box_of_noise_has_no_brain() -> None:
+    noise = np.random.default_rng(0).normal(100, 3, (40, 100, 100)).astype(np.float32)
+    with pytest.raises(InputError, match="No brain was found"):
+        find_brain(Volume(noise, np.diag([2.0, 2.0, 4.0, 1.0]), "box"))
+
+
+@pytest.mark.parametrize("background", [0.0, 2.0])
+def test_a_skull_stripped_scan_keeps_its_brain(background: float) -> None:
+    scan = head((1.0, 1.0, 3.0))
+    stripped = np.where(brain_of(scan), scan.array, np.float32(background))
+    assert dice_with_truth(scan.with_array(stripped)) > 0.95
+
+
 def test_regions_lie_in_the_brain_and_have_both_sides() -> None:
     anatomy = find_anatomy(head((1.0, 1.0, 3.0)))
     assert anatomy.regions.array.shape == anatomy.brain.array.shape
