@@ -59,7 +59,8 @@ def compared(
     """The result of one scan; candidates with scores are ranked too."""
     settings = EvaluationSettings(rule or MatchingRule())
     ranked = prediction if np.isfinite(prediction.scores).all() else None
-    return compare(Pair(scan_id, pair.pop("subject_id", scan_id), **pair), prediction, reference, settings, ranked=ranked)
+    about = Pair(scan_id, pair.pop("subject_id", scan_id), **pair)
+    return compare(about, prediction, reference, settings, ranked=ranked)
 
 
 def counted(tp: int, fp: int, fn: int, scan_id: str = "scan", **more: Any) -> ScanResult:
