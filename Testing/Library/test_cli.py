@@ -44,7 +44,7 @@ def told(scan: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dic
 
 def test_a_program_gets_stages_fractions_and_the_result(told: tuple[list[dict], Path]) -> None:
     lines, folder = told
-    stages = [line["name"] for line in lines if line["event"] == "stage"]
+    stages = [line["stage"] for line in lines if line["event"] == "stage"]
     assert stages == ["read", "anatomy", "prepare", "network", "candidates", "measure", "write"]
     fractions = [line["fraction"] for line in lines if line["event"] == "progress"]
     assert fractions == sorted(fractions)
@@ -57,7 +57,8 @@ def test_a_program_gets_stages_fractions_and_the_result(told: tuple[list[dict], 
 def test_all_files_of_a_run_agree(told: tuple[list[dict], Path]) -> None:
     lines, folder = told
     document = json.loads(Path(lines[-1]["detection"]).read_text())
-    assert sorted(p.name for p in folder.iterdir()) == sorted(document["files"].values())
+    written = {Path(lines[-1]["detection"]).name, *document["files"].values()}
+    assert {p.name for p in folder.iterdir()} == written
     mask = read_labels(folder / document["files"]["microbleeds"])
     assert mask.array.max() == len(SPOTS_RAS)
     with (folder / document["files"]["csv"]).open() as stream:
