@@ -39,12 +39,13 @@ def lesions(labels: np.ndarray, grid: Grid | None = None, scores: Sequence[float
     voxels = nonzero_voxels(labels)
     ids, owner = np.unique(labels.ravel()[voxels], return_inverse=True)
     numbers = None if scores is None else np.asarray(scores, float)
-    return lesions_from_voxels(grid or a_grid(), voxels, owner.ravel(), ids=ids.astype(np.int64), scores=numbers)
+    grid = grid or a_grid(shape=labels.shape)
+    return lesions_from_voxels(grid, voxels, owner.ravel(), ids=ids.astype(np.int64), scores=numbers)
 
 
 def components(mask: np.ndarray, connectivity: int = 26, grid: Grid | None = None) -> LesionSet:
     """One lesion for each component of an array."""
-    return lesions_from_mask(grid or a_grid(), nonzero_voxels(mask), connectivity)
+    return lesions_from_mask(grid or a_grid(shape=mask.shape), nonzero_voxels(mask), connectivity)
 
 
 def points(*places: Sequence[float], scores: Sequence[float] | None = None) -> LesionSet:

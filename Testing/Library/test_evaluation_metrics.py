@@ -142,7 +142,8 @@ def test_froc_counts_scans_without_lesions_and_without_predictions() -> None:
 
 
 def test_no_froc_where_a_prediction_has_no_scores() -> None:
-    assert froc_metrics([*TWO_RANKED, counted(1, 0, 0, "c")], bootstrap_of([*TWO_RANKED, counted(1, 0, 0, "c")])) is None
+    results = [*TWO_RANKED, counted(1, 0, 0, "c")]
+    assert froc_metrics(results, bootstrap_of(results)) is None
 
 
 def random_ranking(seed: int, n: int = 60) -> tuple[np.ndarray, np.ndarray, list]:
