@@ -65,6 +65,15 @@ def test_the_extension_carries_the_name_the_index_expects() -> None:
     assert cmake_field("EXTENSION_DEPENDS") == "PyTorch"
 
 
+def test_cmake_installs_what_the_modules_share() -> None:
+    text = (REPOSITORY / "CMakeLists.txt").read_text()
+    listed = re.search(r"set\(SHARED_RESOURCES\s+([^)]+)\)", text)
+    assert listed is not None
+    # Screenshots are for the web page of the extension only.
+    shared = {path.name for path in (REPOSITORY / "Resources").iterdir() if path.is_dir()} - {"Screenshots"}
+    assert set(listed[1].split()) == shared
+
+
 def test_a_lay_reader_understands_the_description() -> None:
     description = cmake_field("EXTENSION_DESCRIPTION")
     assert "microbleed" in description
