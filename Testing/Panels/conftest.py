@@ -12,7 +12,8 @@ import host
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
-host.start([REPOSITORY / "CMBNet", REPOSITORY / "Testing" / "Panels", REPOSITORY / "Testing" / "Scene"])
+MODULES = ("CMBNet", "CMBNetEvaluation", "CMBNetTraining", "Testing/Panels", "Testing/Scene")
+host.start([REPOSITORY / name for name in MODULES])
 
 import panel_driver  # noqa: E402
 
@@ -29,6 +30,9 @@ def empty_scene() -> Iterator[None]:
 
 
 @pytest.fixture
-def panel() -> panel_driver.PanelDriver:
-    """The module's panel in an empty scene, with a fake detector behind it."""
+def panel(monkeypatch: pytest.MonkeyPatch) -> panel_driver.PanelDriver:
+    """The module's panel in an empty scene, with a fake detector and its model behind it."""
+    from CMBNetSlicer import inputs_section
+
+    monkeypatch.setattr(inputs_section, "installed_models", lambda: ([panel_driver.fake_model()], []))
     return panel_driver.open_panel()

@@ -6,29 +6,18 @@ Written in the subset that PySide6 (with properties as attributes) and PythonQt 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import qt
 import slicer
+
+from CMBNetSlicer.event_loop import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FAKE_DETECTOR = Path(__file__).resolve().parent / "fake_detector.py"
 READY = "Ready (PyTorch 2.8.0)."
-_POLL_MS = 20
 
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
-    """Let the application work until the condition holds; whether it did in time."""
-    loop, waited = qt.QEventLoop(), 0.0
-    run_loop = getattr(loop, "exec", None) or loop.exec_  # PythonQt of Qt 5 has the second name only
-    while not condition() and waited < seconds:
-        qt.QTimer.singleShot(_POLL_MS, loop.quit)
-        run_loop()
-        waited += _POLL_MS / 1000.0
-    return condition()
 
 
 def add_scan(name: str = "Scan", shape: tuple[int, int, int] = (12, 40, 48)) -> Any:
@@ -54,6 +43,17 @@ def process_exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def fake_model() -> Any:
+    """The model of the fake detector; no test of the panel needs the shipped one."""
+    from fake_detector import POINTS
+
+    from CMBNetLib.bundle import Bundle, OperatingPoint
+
+    points = {name: OperatingPoint(threshold, 0.8, 1.5, "nothing") for name, threshold in POINTS.items()}
+    metadata = {"name": "Fake model", "version": "1.0", "cmbnet": {"id": "fake", "status": "test"}}
+    return Bundle(REPOSITORY, metadata, points)
 
 
 class ReadyInstaller:

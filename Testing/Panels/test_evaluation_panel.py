@@ -13,7 +13,6 @@ import slicer
 import host
 
 MODULE = panel_driver.REPOSITORY / "CMBNetEvaluation" / "CMBNetEvaluation.py"
-host.start([MODULE.parent])
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def empty_scene() -> Iterator[None]:
     slicer.mrmlScene.Clear(False)
 
 
-@pytest.fixture()
+@pytest.fixture
 def a_scan() -> slicer.vtkMRMLScalarVolumeNode:
     """An oblique scan with flipped axes and thick slices: array (12, 40, 48) of 0.5 x 0.6 x 2 mm."""
     node = slicer.util.addVolumeFromArray(
@@ -53,6 +53,6 @@ def run_fake_detector(scan: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> tup
     return read_record(path).placed(job_input.ijk_to_node), job_input
 
 
-@pytest.fixture()
+@pytest.fixture
 def run_detector():
     return run_fake_detector

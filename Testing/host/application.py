@@ -10,6 +10,7 @@ from PySide6 import QtCore, QtWidgets
 
 from host.input_output import InputOutputManager
 from host.layout import LayoutManager
+from host.main_window import MainWindow
 from host.scene import Mrml
 
 
@@ -57,9 +58,7 @@ class Application(_SignalByName):
         self._testing = False
         self.exit_code: int | None = None
         self._windowed = main_window
-        self._main_window = QtWidgets.QMainWindow() if main_window else None
-        if self._main_window is not None:
-            self._main_window.setObjectName("qSlicerMainWindow")
+        self._main_window = MainWindow() if main_window else None
         self._layout_manager = LayoutManager(mrml) if main_window else None
         settings = str(Path(self._folder.name) / "settings.ini")
         self._settings = QtCore.QSettings(settings, QtCore.QSettings.IniFormat)

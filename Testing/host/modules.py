@@ -10,6 +10,8 @@ from typing import Any
 import slicer
 from PySide6 import QtCore, QtWidgets
 
+from host import qmrml_widgets
+
 
 class _ModuleParent:
     """What a module describes itself on (qSlicerScriptedLoadableModule); other names are refused."""
@@ -23,6 +25,16 @@ class _ModuleParent:
         self.path = str(path)
         self.title = ""
         self.dependencies: list[str] = []
+
+
+class ModuleWidget(qmrml_widgets.qMRMLWidget):
+    """The Qt side of a panel (qSlicerScriptedLoadableModuleWidget)."""
+
+    python_widget: Any = None
+
+    def self(self) -> Any:
+        """The Python side: the instance of the module's Widget class."""
+        return self.python_widget
 
 
 class LoadedModule:
@@ -40,16 +52,16 @@ class LoadedModule:
     def widget(self) -> Any:
         """The module's panel, set up and entered; made on the first call."""
         if self._widget is None:
-            top = slicer.qMRMLWidget()
+            top = ModuleWidget()
             top.setLayout(QtWidgets.QVBoxLayout())
             top.setMRMLScene(slicer.mrmlScene)
-            self._widget = getattr(self.file, self.name + "Widget")(top)
+            self._widget = top.python_widget = getattr(self.file, self.name + "Widget")(top)
             self._widget.setup()
             setattr(slicer.modules, self.name + "Widget", self._widget)
             self._widget.enter()
         return self._widget
 
-    def widgetRepresentation(self) -> Any:
+    def widgetRepresentation(self) -> ModuleWidget:
         """The top widget of the panel."""
         return self.widget().parent
 
@@ -67,6 +79,7 @@ class LoadedModule:
 
 
 _loaded: list[LoadedModule] = []
+_selected: dict[str, LoadedModule] = {}
 
 
 def load_module(path: Path) -> LoadedModule:
@@ -77,7 +90,20 @@ def load_module(path: Path) -> LoadedModule:
     return module
 
 
+def select_module(name: str) -> None:
+    """Open a loaded module as the user does: the panel before is left, this one is entered."""
+    module = next((module for module in _loaded if module.name == name), None)
+    if module is None:
+        raise RuntimeError(f"there is no module {name}")
+    before = _selected.get("module")
+    if before is not None and before is not module:
+        before.widget().exit()
+    _selected["module"] = module
+    module.widget().enter()
+
+
 def unload_modules() -> None:
     """Unload what :func:`load_module` loaded, last first."""
+    _selected.clear()
     while _loaded:
         _loaded.pop().unload()

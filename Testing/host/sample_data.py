@@ -26,7 +26,7 @@ class SampleDataLogic:
         nodeNames: Any = None,
         customDownloader: Any = None,
         thumbnailFileName: str | None = None,
-        loadFileTypes: Any = None,
+        loadFileType: Any = "VolumeFile",
         loadFiles: Any = None,
         loadFileProperties: Any = None,
         checksums: Any = None,
