@@ -72,7 +72,7 @@ class ReviewRoom:
         self.loaded: LoadedCase | None = None
         self.filter = "all"
         self.search = ""
-        self._rows = {case.case_id: case_status(case, setup.reader, setup.round) for case in worklist.cases}
+        self._rows = {case.case_id: self._look_up(case) for case in worklist.cases}
 
     # ---- the table ----
 
@@ -88,12 +88,9 @@ class ReviewRoom:
         """Look the status of a case up again; by default that of the open one, without touching the disk."""
         if self.review is not None and self.loaded is not None and case_id in (None, self.loaded.case.case_id):
             case_id = self.loaded.case.case_id
-            count = len(self.loaded.source.candidates)
-            known = count if count or self.loaded.case.candidates else count_candidates(self.loaded.case)
-            self._rows[case_id] = status_of(case_id, self.setup.reader, self.review.store.state, known)
+            self._rows[case_id] = status_of(case_id, self.setup.reader, self.review.store.state, self._known())
         elif case_id is not None:
-            case = self.worklist.cases[self.worklist.index(case_id)]
-            self._rows[case_id] = case_status(case, self.setup.reader, self.setup.round)
+            self._rows[case_id] = self._look_up(self.worklist.cases[self.worklist.index(case_id)])
 
     # ---- opening and closing ----
 
@@ -179,6 +176,19 @@ class ReviewRoom:
         if self.review is not None and wanted in FINDING_FILTERS:
             self.review.filter = str(wanted)
         return position.view
+
+    def _look_up(self, case: Case) -> CaseStatus:
+        setup = self.setup
+        return case_status(case, setup.reader, setup.round, blinded=setup.mode == "blinded")
+
+    def _known(self) -> int | None:
+        """How many candidates the open case has, as far as its reader may know."""
+        assert self.loaded is not None
+        assert self.review is not None
+        if self.setup.mode == "blinded" and not self.review.shows_candidates:
+            return None
+        count = len(self.loaded.source.candidates)
+        return count if count or self.loaded.case.candidates else count_candidates(self.loaded.case)
 
     def _review(self, loaded: LoadedCase, force: bool) -> CaseReview:
         setup, case = self.setup, loaded.case

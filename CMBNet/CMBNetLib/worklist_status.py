@@ -43,11 +43,14 @@ class CaseStatus:
     message: str = ""
 
 
-def case_status(case: Case, reader: str, round_number: int = 1) -> CaseStatus:
-    """Look up how far ``reader`` is with a case; never raises, since one damaged file must not hide the others."""
+def case_status(case: Case, reader: str, round_number: int = 1, *, blinded: bool = False) -> CaseStatus:
+    """Look up how far ``reader`` is with a case; never raises, since one damaged file must not hide the others.
+
+    A blinded reader is not told how many candidates there are before they are revealed.
+    """
     if not case.image.exists():
         return CaseStatus(case.case_id, "missing", message=f"{case.image} is missing")
-    count = count_candidates(case)
+    count = None if blinded else count_candidates(case)
     path = readings_path(case.folder, reader, round_number)
     if not path.exists():
         return CaseStatus(case.case_id, "new", reader, count)
@@ -55,7 +58,7 @@ def case_status(case: Case, reader: str, round_number: int = 1) -> CaseStatus:
         state = read_readings(path).state
     except InputError as error:
         return CaseStatus(case.case_id, "damaged", reader, count, message=str(error))
-    return status_of(case.case_id, reader, state, count)
+    return status_of(case.case_id, reader, state, count_candidates(case) if state.revealed else count)
 
 
 def status_of(case_id: str, reader: str, state: ReadingState, n_candidates: int | None) -> CaseStatus:

@@ -158,7 +158,7 @@ class ReviewDesk:
 
     def _guarded(self, act: Callable[[], object], *, commit: bool = True) -> None:
         self.message = ""
-        before = (self.review, self.review.current if self.review is not None else None)
+        before = self._place()
         try:
             if commit and self.tools is not None:
                 self.tools.commit()
@@ -168,15 +168,22 @@ class ReviewDesk:
             done = False
         else:
             done = True
-        now = (self.review, self.review.current if self.review is not None else None)
+        now = self._place()
         if done or now != before:
             self.show(center=now != before)
-        if now != before:
+        if now[:2] != before[:2]:
             self.asks_for_mimic = False
             self._remember()
         if self.review is not None and self.review.trouble:
             self.message = self.review.trouble
         self._on_change()
+
+    def _place(self) -> tuple[CaseReview | None, str | None, Point | None]:
+        """Case, finding and position on show."""
+        review = self.review
+        if review is None or review.current is None:
+            return review, None, None
+        return review, review.current, review.finding(review.current).position_ras
 
     def _resume(self) -> None:
         state = dict(self.room.resume())
@@ -270,10 +277,11 @@ class ReviewDesk:
     def _toggle_crosshair(self) -> None:
         self.crosshair_visible = not self.crosshair_visible
 
-    def _toggle_second(self) -> None:
-        wanted = not self.views.shows_second
-        if self.views.set_second(wanted) != wanted:
-            raise InputError("This case has no second volume.")
+    def _next_volume(self) -> None:
+        if self.case_scene is not None and self.case_scene.second is None and self.case_scene.prior is None:
+            raise InputError("This case has no second volume and no prior.")
+        shown = self.views.show_next()
+        self.message = f"Shown: {shown.GetName()}" if shown is not None else ""
 
     def _toggle_minip(self) -> None:
         self.views.set_projection(not self.views.projects)
@@ -324,7 +332,7 @@ class ReviewDesk:
             "redo": lambda: self._said(review().redo(), "Nothing to redo."),
             "toggle_outline": self._toggle_outline,
             "toggle_crosshair": self._toggle_crosshair,
-            "toggle_second": self._toggle_second,
+            "toggle_second": self._next_volume,
             "toggle_minip": self._toggle_minip,
             "zoom_in": lambda: self.views.zoom(1),
             "zoom_out": lambda: self.views.zoom(-1),

@@ -29,7 +29,9 @@ class SliceMouse:
         self._observed: list[tuple[Any, int]] = []
 
     def attach(self, interactor: Any, slice_node: Any) -> None:
-        """Listen to one view."""
+        """Listen to one view, once."""
+        if any(interactor is known for known, _tag in self._observed):
+            return
         self._listen(interactor, "LeftButtonPressEvent", lambda: self._hand.press(*place(interactor, slice_node)))
         self._listen(interactor, "MouseMoveEvent", lambda: self._hand.drag(*place(interactor, slice_node)))
         self._listen(interactor, "LeftButtonReleaseEvent", self._hand.release)

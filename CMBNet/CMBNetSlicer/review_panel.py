@@ -10,6 +10,7 @@ from typing import Any
 import qt
 import slicer
 from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
 
 from CMBNetLib.errors import CMBNetError, InputError
 from CMBNetLib.review_keys import TITLES
@@ -43,7 +44,7 @@ _WHEEL_REST_MS = 400
 _YIELD_EVERY_MS, _YIELD_S = 15, 0.003
 
 
-class ReviewPanel:
+class ReviewPanel(VTKObservationMixin):
     """The review tab of the module.
 
     Parameters
@@ -65,6 +66,7 @@ class ReviewPanel:
         settings: Any = None,
         make_loader: Callable[[], CaseLoader] = lambda: CaseLoader(lambda case: read_case(case, read_candidates)),
     ) -> None:
+        VTKObservationMixin.__init__(self)
         self.ui = ui
         self.desk: ReviewDesk | None = None
         self._window = window if window is not None else slicer.util.mainWindow()
@@ -78,6 +80,7 @@ class ReviewPanel:
         self._focus = FocusFilter(self._focus_changed)
         self._wheel_rest = _timer(self._wheel_rested, _WHEEL_REST_MS)
         self._yield = _timer(self._let_threads_run, _YIELD_EVERY_MS)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._scene_closes)
         self._connect()
         self._label_buttons()
         self._show()
@@ -109,6 +112,7 @@ class ReviewPanel:
         """Close the case and give the scene back; the panel is not used after it."""
         self.exit()
         self.close_worklist()
+        self.removeObservers()
         self._yield.stop()
         self._wheel_rest.stop()
 
@@ -118,6 +122,7 @@ class ReviewPanel:
             self.desk.close()
         self.desk = None
         self.reading.use(None)
+        self.worklist.show([], None)
 
     # ---- doing ----
 
@@ -160,6 +165,7 @@ class ReviewPanel:
         elif action_id == "comment":
             self.reading.focus_comment()
         else:
+            self._attach_mouse()  # a layout chosen meanwhile may have brought new views
             self.desk.act(action_id)
             if self.desk.tools is not None and self.desk.tools.growing:
                 self._wheel_rest.start()
@@ -218,7 +224,7 @@ class ReviewPanel:
             self.worklist.show(desk.room.rows(), loaded.case.case_id if loaded is not None else None)
             self.ui.outlineButton.checked = desk.outline_visible
             self.ui.crosshairButton.checked = desk.crosshair_visible
-            self.ui.secondButton.checked = desk.views.shows_second
+            self.ui.secondButton.checked = desk.views.shown > 0
             self.ui.minipButton.checked = desk.views.projects
         self.reading.show()
         self.ui.readingMessage.text = desk.message if desk is not None else ""
@@ -244,6 +250,11 @@ class ReviewPanel:
     def _let_threads_run(self) -> None:
         if self.desk is not None and self.desk.room.loader.busy:
             time.sleep(_YIELD_S)
+
+    def _scene_closes(self, _scene: Any, _event: Any) -> None:
+        if self.desk is not None:
+            self.close_worklist()
+            self.worklist.say(_("The scene was closed. Open the worklist again: it goes on where you stopped."))
 
     def _focus_changed(self, in_front: bool) -> None:
         if self.desk is not None:

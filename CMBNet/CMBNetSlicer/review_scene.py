@@ -37,7 +37,7 @@ class CaseScene:
         self.prior = self._add(loaded.prior, f"{name} prior")
         self.outlines = OutlineNode(scene, loaded.scan, self.scan)
         self.crosshair = GapCrosshair(scene)
-        views.show_volumes(self.scan, self.second or self.prior)
+        views.show_volumes(self.scan, [node for node in (self.second, self.prior) if node is not None])
 
     def show(self, review: CaseReview, *, center: bool = True, preview: ReadingMask | None = None) -> None:
         """Draw all outlines, and go to the finding on show, whose outline is ``preview`` while it is being drawn."""

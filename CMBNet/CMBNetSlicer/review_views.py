@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import vtk
@@ -18,34 +19,35 @@ _ZOOM = 1.25
 class ReviewViews:
     """The slice views of a scene, as the review room sets them.
 
-    The views called Red, Yellow and Green show the scan, with the second volume above it when it is asked for. Any
-    other slice view (the lower row of the layout three over three) shows the second volume at the same place.
+    The views called Red, Yellow and Green show the scan, or another volume of the case above it when it is asked
+    for. Any other slice view (the lower row of the layout three over three) shows the other volume at the same place.
 
     Attributes
     ----------
     field_of_view_mm : float
         Shorter side of every view: a lesion has the same size in every case.
-    shows_second, projects : bool
-        Whether the second volume covers the scan; whether views show the minimum of a slab.
+    shown : int
+        0 where the scan is shown, n where the n-th other volume of the case covers it.
+    projects : bool
+        Whether views show the minimum of a slab.
     """
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
         self.field_of_view_mm = FIELD_OF_VIEW_MM
-        self.shows_second = False
+        self.shown = 0
         self.projects = False
-        self._second: Any = None
+        self._others: list[Any] = []
         self._before = self._snapshot()
 
-    def show_volumes(self, scan: Any, second: Any = None) -> None:
+    def show_volumes(self, scan: Any, others: Sequence[Any] = ()) -> None:
         """Show the volumes of a case; with them the view goes back to the scan itself."""
-        self._second = second
+        self._others = list(others)
         for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode"):
             main = node.GetLayoutName() in MAIN_VIEWS
-            node.SetBackgroundVolumeID(scan.GetID() if main or second is None else second.GetID())
-            node.SetForegroundVolumeID(second.GetID() if main and second is not None else None)
+            node.SetBackgroundVolumeID(scan.GetID() if main or not others else others[0].GetID())
             node.SetLabelVolumeID(None)
-        self.set_second(False)
+        self.show_other(0)
 
     def jump(self, point_ras: tuple[float, float, float]) -> None:
         """Centre all views on a point."""
@@ -62,13 +64,20 @@ class ReviewViews:
         for node in nodes_of_class(self._scene, "vtkMRMLSliceNode"):
             set_field_of_view(node, self.field_of_view_mm)
 
-    def set_second(self, shown: bool) -> bool:
-        """Show the second volume over the scan, or not; returns what is shown (there may be none)."""
-        self.shows_second = bool(shown and self._second is not None)
+    def show_other(self, number: int) -> int:
+        """Show the n-th other volume over the scan, or with 0 the scan; returns what is shown."""
+        self.shown = number if 0 < number <= len(self._others) else 0
         for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode"):
             if node.GetLayoutName() in MAIN_VIEWS:
-                node.SetForegroundOpacity(1.0 if self.shows_second else 0.0)
-        return self.shows_second
+                other = self._others[self.shown - 1] if self.shown else None
+                node.SetForegroundVolumeID(other.GetID() if other is not None else None)
+                node.SetForegroundOpacity(1.0 if self.shown else 0.0)
+        return self.shown
+
+    def show_next(self) -> Any:
+        """Show the next volume of the case, after the last one the scan; returns the node over the scan, or None."""
+        number = self.show_other(self.shown + 1)
+        return self._others[number - 1] if number else None
 
     def set_projection(self, on: bool, thickness_mm: float = MINIP_MM) -> None:
         """Show the minimum of a slab around each slice, or the slice itself."""
@@ -82,7 +91,7 @@ class ReviewViews:
         """Return what a later session needs to show the same."""
         return {
             "field_of_view_mm": self.field_of_view_mm,
-            "second": self.shows_second,
+            "shown": self.shown,
             "projection": self.projects,
         }
 
@@ -91,7 +100,8 @@ class ReviewViews:
         field = state.get("field_of_view_mm", FIELD_OF_VIEW_MM)
         if isinstance(field, int | float) and LEAST_FIELD_MM <= field <= LARGEST_FIELD_MM:
             self.set_field(float(field))
-        self.set_second(bool(state.get("second", False)))
+        shown = state.get("shown", 0)
+        self.show_other(shown if isinstance(shown, int) else 0)
         self.set_projection(bool(state.get("projection", False)))
 
     def give_back(self) -> None:

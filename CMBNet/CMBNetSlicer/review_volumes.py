@@ -18,7 +18,7 @@ def add_owned(scene: Any, class_name: str, name: str) -> Any:
     """Add a node that belongs to the review room; it is not saved with the user's scene."""
     node = scene.CreateNodeByClass(class_name)
     node.UnRegister(None)
-    node.SetName(scene.GenerateUniqueName(name))
+    node.SetName(name)
     node.SetAttribute(OWNED, "1")
     node.SetSaveWithScene(False)
     return scene.AddNode(node)

@@ -90,6 +90,18 @@ def test_the_table_follows_the_reading_and_its_filter_the_neighbours(tmp_path: P
     room.leave()
 
 
+def test_the_table_of_a_blinded_reader_hides_the_candidates_until_they_are_revealed(tmp_path: Path) -> None:
+    room = a_room(a_worklist(tmp_path, 3), mode="blinded")
+    room.open("case-03")
+    room.refresh()
+    assert room.row("case-03").candidates is None
+    room.review.finish()
+    room.review.reveal()
+    room.refresh()
+    assert room.row("case-03").candidates == 3
+    room.leave()
+
+
 def test_the_next_session_opens_at_the_case_finding_filter_and_view(tmp_path: Path) -> None:
     worklist = a_worklist(tmp_path, 5)
     room = a_room(worklist)

@@ -166,6 +166,17 @@ def test_the_status_follows_the_reading(tmp_path: Path) -> None:
     assert case_status(case, "ann", 2).status == "new"
 
 
+def test_a_blinded_reader_is_not_told_how_many_candidates_there_are(tmp_path: Path) -> None:
+    case = a_case(tmp_path, 4)
+    assert case_status(case, "ann", blinded=True).candidates is None
+    with ReadingStore(readings_path(case.folder, "ann"), ReadingHeader("a", "ann"), mode="blinded") as store:
+        store.append(Event("add", point_ras=(1.0, 2.0, 3.0), verdict="microbleed"))
+        assert case_status(case, "ann", blinded=True).candidates == 1
+        store.append(Event("finish"))
+        store.append(Event("reveal"))
+    assert case_status(case, "ann", blinded=True).candidates == 5
+
+
 def test_a_damaged_readings_file_is_told_in_its_row(tmp_path: Path) -> None:
     case = a_case(tmp_path, 1)
     path = readings_path(case.folder, "ann")

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import qt
 import slicer
+import vtk
 
+from CMBNetLib.reading_state import Finding, ReadingState
+from CMBNetLib.readings import read_readings
 from CMBNetLib.review_loading import CaseLoader, read_case
 from CMBNetLib.review_room import ReadingSetup
 from CMBNetLib.worklist import Worklist
 from host import none_references, slice_views
 
+VIEWS = ("Red", "Yellow", "Green")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -60,6 +64,50 @@ class ReviewDriver:
         QtTest.QTest.keySequence(target, QtGui.QKeySequence(text))
         qt.QApplication.processEvents()
 
+    def press(self, action_id: str) -> None:
+        """Press the key of an action."""
+        self.key(self.panel.keys.bindings.key(action_id))
+
+    def type(self, text: str) -> None:
+        """Type into the widget that has the caret, and end with Enter."""
+        from PySide6 import QtTest, QtWidgets
+
+        widget = QtWidgets.QApplication.focusWidget()
+        QtTest.QTest.keyClicks(widget, text)
+        self.key("Return", widget)
+
+    def state(self) -> ReadingState:
+        """What the file of the open case says."""
+        return read_readings(self.review.store.path).state
+
+    def found(self) -> Finding:
+        """What the file says about the finding on show."""
+        return self.state().finding(self.review.current)
+
+    def label_at(self, key: str) -> int:
+        """Value of the outline node's label map at the place of a finding."""
+        node = self.desk.case_scene.outlines.node
+        image = node.GetSegmentation().GetNthSegment(0).GetRepresentation("Binary labelmap")
+        matrix = vtk.vtkMatrix4x4()
+        image.GetImageToWorldMatrix(matrix)
+        to_ijk = np.linalg.inv(slicer.util.arrayFromVTKMatrix(matrix))
+        i, j, k = np.rint((to_ijk @ np.append(self.review.finding(key).position_ras, 1.0))[:3]).astype(int)
+        return int(image.GetScalarComponentAsDouble(int(i), int(j), int(k), 0))
+
+    def centers(self) -> np.ndarray:
+        """RAS point in the middle of each of the three views, one row a view."""
+        nodes = [slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode() for name in VIEWS]
+        matrices = [slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS()) for node in nodes]
+        return np.array([matrix[:3, 3] for matrix in matrices])
+
+    def background(self, name: str = "Red") -> Any:
+        """(background, foreground, opacity) of a view: names of the volumes, and of the upper one how opaque it is."""
+        logic = slicer.app.layoutManager().sliceWidget(name).sliceLogic()
+        node = logic.GetSliceCompositeNode()
+        ids = (node.GetBackgroundVolumeID(), node.GetForegroundVolumeID())
+        volumes = (slicer.mrmlScene.GetNodeByID(volume_id or "") for volume_id in ids)
+        return (*(volume.GetName() if volume is not None else None for volume in volumes), node.GetForegroundOpacity())
+
     def click(self, point_ras: Any, view: str = "Red", *, release: bool = True) -> None:
         """Click at a RAS point in a slice view."""
         self.mouse("LeftButtonPressEvent", point_ras, view)
@@ -79,7 +127,7 @@ class ReviewDriver:
         """The three slice views side by side, RGB."""
         manager = slicer.app.layoutManager()
         return np.concatenate(
-            [manager.sliceWidget(name).sliceView().picture.pixels() for name in ("Red", "Yellow", "Green")], axis=1
+            [manager.sliceWidget(name).sliceView().picture.pixels() for name in VIEWS], axis=1
         )
 
     def close(self) -> None:
