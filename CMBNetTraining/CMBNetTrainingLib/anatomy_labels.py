@@ -94,7 +94,7 @@ def _lateral_of_putamen(labels: Volume, right: bool) -> np.ndarray:
     nearest = ndimage.distance_transform_edt(
         ~putamen, sampling=labels.spacing_mm[::-1], return_distances=False, return_indices=True
     )
-    k, j, i = np.indices(labels.array.shape, sparse=True)
+    k, j, i = np.ogrid[tuple(slice(n) for n in labels.array.shape)]
     along_x = labels.ijk_to_ras[0, :3]
     shift = (i - nearest[2]) * along_x[0] + (j - nearest[1]) * along_x[1] + (k - nearest[0]) * along_x[2]
     return (shift > 0.9) if right else (shift < -0.9)

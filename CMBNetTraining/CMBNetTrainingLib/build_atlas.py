@@ -156,19 +156,19 @@ def _winner(votes: np.ndarray) -> np.ndarray:
     Outside and CSF lose to any tissue within reach: a scan's own brain mask decides where brain is.
     """
     zones, regions = _groups()
-    present = np.flatnonzero(votes.any(axis=1))
+    present: list[int] = np.flatnonzero(votes.any(axis=1)).tolist()
     smooth = {code: _blurred(votes[code]) for code in present}
     tissue = [code for code in present if zones[code] != "outside"]
     best = _best(smooth, tissue, zones)
     code = np.zeros(votes.shape[1], np.uint8)
-    ventricle = sum(smooth[c] for c in present if decode_region(int(c))[0] == "ventricle")
+    ventricle = sum(smooth[c] for c in present if decode_region(c)[0] == "ventricle")
     total = sum(smooth[c] for c in tissue)
     for zone in set(best):
         inside = best == zone
         members = [c for c in tissue if zones[c] == zone]
         code[inside] = _best_code(smooth, members, regions, inside)
     wet = ventricle > total
-    fluid = [c for c in present if decode_region(int(c))[0] == "ventricle"]
+    fluid = [c for c in present if decode_region(c)[0] == "ventricle"]
     code[wet] = np.array(fluid, np.uint8)[np.argmax([smooth[c][wet] for c in fluid], axis=0)]
     return code.reshape(_empty_grid().array.shape)
 
@@ -199,7 +199,7 @@ def _far(field: np.ndarray) -> np.ndarray:
 
 def _best(smooth: dict[int, np.ndarray], codes: Sequence[int], group: dict[int, str]) -> np.ndarray:
     names = sorted({group[code] for code in codes})
-    sums = [sum(smooth[code] for code in codes if group[code] == name) for name in names]
+    sums = [np.sum([smooth[code] for code in codes if group[code] == name], axis=0) for name in names]
     return np.array(names)[np.argmax(sums, axis=0)]
 
 

@@ -27,7 +27,7 @@ from CMBNetLib.volume import Volume  # noqa: E402
 from refinement_phantom import SPACINGS, Phantom, Recipe, make_phantom, random_recipe  # noqa: E402
 
 SEED = 20240
-BEGIN, END = "<!-- begin refinement -->", "<!-- end refinement -->"
+BEGIN, END = "<!-- refinement:begin -->", "<!-- refinement:end -->"
 
 
 def main() -> int:
