@@ -13,7 +13,7 @@ from CMBNetSlicer.detection_record import DetectionRecord
 from CMBNetSlicer.microbleed_segmentation import show_microbleeds
 from CMBNetSlicer.scene_nodes import nodes_of_class
 
-ATTRIBUTE = "CMBNet.Detection"  # marks the text nodes that hold a detection
+ATTRIBUTE, MARK = "CMBNet.Detection", "1"  # name and value that mark the text nodes with a detection
 _THRESHOLD = "CMBNet.Threshold"
 SCAN, SEGMENTATION, POINTS, TABLE = "scan", "segmentation", "points", "table"
 
@@ -42,11 +42,8 @@ class DetectionNode:
     def create(cls, record: DetectionRecord, scan: Any, *, follows_transform: bool) -> DetectionNode:
         """Add the detection of the volume node ``scan`` to its scene, with all that shows it."""
         scene, name = scan.GetScene(), scan.GetName() or "Scan"
-        node = scene.AddNewNodeByClass("vtkMRMLTextNode", scene.GenerateUniqueName(f"{name} detection"))
-        node.SetText(record.to_text())
-        node.SetAttribute(ATTRIBUTE, "1")
-        node.SetNodeReferenceID(SCAN, scan.GetID())
-        detection = cls(node)
+        detection = cls(_text_node(record, scan, f"{name} detection"))
+        node = detection.node
         for role, class_name, title in (
             (SEGMENTATION, "vtkMRMLSegmentationNode", "microbleeds"),
             (POINTS, "vtkMRMLMarkupsFiducialNode", "candidates"),
@@ -130,6 +127,18 @@ class DetectionNode:
             for node in (self.segmentation, self.points):
                 node.SetAndObserveTransformNodeID(scan.GetTransformNodeID())
         _place_beside(scan, (self.node, self.segmentation, self.points, self.table))
+
+
+def _text_node(record: DetectionRecord, scan: Any, name: str) -> Any:
+    """The node with the record. It is marked before it enters the scene: selectors look at new nodes only once."""
+    scene = scan.GetScene()
+    node = slicer.vtkMRMLTextNode()
+    node.SetName(scene.GenerateUniqueName(name))
+    node.SetAttribute(ATTRIBUTE, MARK)
+    node.SetText(record.to_text())
+    scene.AddNode(node)
+    node.SetNodeReferenceID(SCAN, scan.GetID())
+    return node
 
 
 def detections_of(scan: Any) -> list[DetectionNode]:

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from CMBNetLib.errors import InputError
 from CMBNetSlicer.candidate_rows import CandidateRows
-from CMBNetSlicer.detection_node import ATTRIBUTE, DetectionNode
+from CMBNetSlicer.detection_node import ATTRIBUTE, MARK, DetectionNode
 from CMBNetSlicer.slice_jump import jump_to, show_scan
 
 
@@ -35,7 +35,7 @@ class ResultsSection:
         self.detection: DetectionNode | None = None
         self._showing = False
         self._rows = CandidateRows(ui.candidateTable, self._jump)
-        ui.detectionSelector.addAttribute("vtkMRMLTextNode", ATTRIBUTE)
+        ui.detectionSelector.addAttribute("vtkMRMLTextNode", ATTRIBUTE, MARK)
         ui.detectionSelector.setMRMLScene(slicer.mrmlScene)
         ui.detectionSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._detection_chosen)
         ui.thresholdSlider.valueChanged.connect(self._slider_moved)

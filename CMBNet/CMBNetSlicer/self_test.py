@@ -7,11 +7,12 @@ from typing import Any
 import slicer
 
 from CMBNetSlicer.package_installer import PackageInstaller
+from CMBNetSlicer.panel_self_test import run_panel_test
 from CMBNetSlicer.sample_scan import sample_scan_path
 
 
 def run_self_test(logic: Any, case: Any) -> None:
-    """Detect in the sample scan and check segments, points and table.
+    """Detect in the sample scan and check segments, points and table; then the same with the panel, if there is one.
 
     Parameters
     ----------
@@ -32,7 +33,9 @@ def run_self_test(logic: Any, case: Any) -> None:
     detection.set_threshold(detection.record.floor_threshold)
     assert detection.n_microbleeds == len(detection.record.candidates)
     _check_counts(detection)
-    case.delayDisplay(f"Passed. {detection.summary}")
+    if slicer.util.mainWindow() is not None:
+        run_panel_test(case)
+    case.delayDisplay("Passed.")
 
 
 def _check_counts(detection: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from PySide6 import QtCore, QtWidgets
@@ -56,6 +57,7 @@ class Application(_SignalByName):
         self._module_manager = _SignalByName("moduleAboutToBeUnloaded(QString)", "moduleLoaded(QString)")
         self._io = InputOutputManager(mrml)
         self._testing = False
+        self._options = SimpleNamespace(testingEnabled=False, runPythonAndExit=False)
         self.exit_code: int | None = None
         self._windowed = main_window
         self._main_window = MainWindow() if main_window else None
@@ -116,6 +118,10 @@ class Application(_SignalByName):
     def overrideCursor(self) -> Any:
         """The cursor set last, or None."""
         return QtWidgets.QApplication.overrideCursor()
+
+    def commandOptions(self) -> SimpleNamespace:
+        """The options of the command line that scripts change."""
+        return self._options
 
     def moduleDocumentationUrl(self, name: str) -> str:
         """Where the documentation of a module would be."""
