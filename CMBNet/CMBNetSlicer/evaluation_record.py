@@ -63,7 +63,8 @@ class EvaluationRecord:
         names = (("sensitivity", "sensitivity"), ("precision", "precision"), ("f1", "F1"),
                  ("false_positives_per_scan", "false positives per scan"))  # fmt: skip
         parts = [f"{text} {_number(figures[name]['value'])}" for name, text in names]
-        return f"{detection['counts']['scans']} scans: {', '.join(parts)}"
+        scans = detection["counts"]["scans"]
+        return f"{scans} scan{'' if scans == 1 else 's'}: {', '.join(parts)}"
 
     @property
     def report(self) -> Path | None:

@@ -14,6 +14,7 @@ from .comparison import compare_models
 from .evaluation import Evaluation, evaluate_pairs, measure
 from .evaluation_output import write_evaluation
 from .gallery import Gallery
+from .methods_text import number_of
 from .pairs import Pair, pairs_from_folders, pairs_from_table, with_attributes
 from .rules import PRESETS, rule_of
 from .scan_evaluation import EvaluationSettings
@@ -153,6 +154,6 @@ def summary_text(metrics: dict[str, Any]) -> str:
         return "–" if pooled[name].value is None else f"{pooled[name].value:.3f}"
 
     return (
-        f"{counts['scans']} scans: sensitivity {value('sensitivity')}, precision {value('precision')}, "
+        f"{number_of(counts['scans'], 'scan')}: sensitivity {value('sensitivity')}, precision {value('precision')}, "
         f"F1 {value('f1')}, {value('false_positives_per_scan')} false positives per scan"
     )

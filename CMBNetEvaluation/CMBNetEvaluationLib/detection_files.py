@@ -45,6 +45,8 @@ def read_detection(path: str | os.PathLike[str]) -> tuple[LesionSet, np.ndarray]
         called = np.array([bool(entry["is_microbleed"]) for entry in entries], dtype=bool)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path.name} lists a candidate without id, score, centre or verdict ({error!r}).") from error
+    if not (np.isfinite(points).all() and np.isfinite(scores).all()):
+        raise InputError(f"{path.name} lists a candidate whose centre or score is not a finite number.")
     attributes = [{key: entry[key] for key in _ATTRIBUTES if entry.get(key) is not None} for entry in entries]
     lesions = lesions_from_points(points, ids=ids, scores=scores, attributes=attributes)
     return _with_voxels(lesions, _candidate_map(path, content)), called

@@ -10,6 +10,8 @@ import numpy as np
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.grid import sitk_affine
+from CMBNetLib.nifti_header import read_nifti_header
+from CMBNetLib.text_header import read_meta_header, read_nrrd_header
 from CMBNetLib.volume import Grid
 
 from .lesions import LesionSet, lesions_from_mask, lesions_from_voxels
@@ -65,6 +67,7 @@ def read_sparse_image(path: str | os.PathLike[str]) -> SparseImage:
     path = Path(path)
     if not path.exists():
         raise InputError(f"There is no file {path}.")
+    _check_file(path)
     try:
         image = sitk.ReadImage(os.fspath(path))
     except RuntimeError as error:
@@ -80,6 +83,19 @@ def read_sparse_image(path: str | os.PathLike[str]) -> SparseImage:
     values = array.ravel()[voxels]
     _check_values(path, values)
     return SparseImage(grid, voxels, values)
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what ITK would pass over: it fills cut-off files with zeros and turns NaN in NIfTI files into zeros."""
+    name = path.name.lower()
+    read_header = read_nrrd_header if name.endswith((".nrrd", ".nhdr")) else read_nifti_header
+    header = (read_meta_header if name.endswith((".mha", ".mhd")) else read_header)(path)
+    if any(header.not_numbers):
+        raise _not_numbers(path)
+
+
+def _not_numbers(path: Path) -> InputError:
+    return InputError(f"{path.name} holds values that are not numbers (NaN or infinite); write it again.")
 
 
 def lesions_of(image: SparseImage, rule: MatchingRule, threshold: float) -> LesionSet:
@@ -108,7 +124,7 @@ def _lesions_by_label(image: SparseImage) -> LesionSet:
 
 def _check_values(path: Path, values: np.ndarray) -> None:
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-        raise InputError(f"{path.name} holds values that are not numbers (NaN or infinite); write it again.")
+        raise _not_numbers(path)
     if len(values) and values.min() < 0:
         raise InputError(f"{path.name} holds negative values; a mask, label map or probability map has none.")
     whole = not np.issubdtype(values.dtype, np.floating) or bool((values == np.rint(values)).all())

@@ -38,7 +38,7 @@ def methods_paragraph(results: Sequence[ScanResult], settings: EvaluationSetting
             "without predictions has no precision and one without lesions no sensitivity, and a scan with only false "
             "calls has an F1 of 0. False positives per scan are averaged over all scans, those without microbleeds "
             "included.",
-            _froc_sentence(results),
+            _froc_sentence(results, settings),
             f"95 % intervals are percentiles of {REPLICATES} bootstrap samples of subjects (seed {SEED}); Wilson "
             "intervals of proportions are given beside them.",
             f"Computed with {versions}.",
@@ -50,17 +50,27 @@ def _data_sentence(counts: Mapping[str, Any]) -> str:
     missing = counts["scans_without_prediction"]
     ignored = counts["ignored_reference_lesions"]
     parts = [
-        f"{counts['scans']} scans of {counts['subjects']} subjects with {counts['reference_lesions']} reference "
-        f"microbleeds were evaluated, {counts['scans_without_lesions']} of the scans without any."
+        f"{number_of(counts['scans'], 'scan')} of {number_of(counts['subjects'], 'subject')} with "
+        f"{number_of(counts['reference_lesions'], 'reference microbleed')} {_were(counts['scans'])} evaluated, "
+        f"{counts['scans_without_lesions']} of the scans without any."
     ]
     if missing:
-        parts.append(f"{missing} scans had no prediction; all their microbleeds counted as missed.")
+        parts.append(f"{number_of(missing, 'scan')} had no prediction; all their microbleeds counted as missed.")
     if ignored:
         parts.append(
-            f"{ignored} reference lesions were ignored: they counted neither as found nor as missed, and "
-            "predictions on them not as false."
+            f"{number_of(ignored, 'reference lesion')} {_were(ignored)} ignored: counted neither as found nor as "
+            "missed, and predictions there not as false."
         )
     return " ".join(parts)
+
+
+def number_of(count: int, noun: str) -> str:
+    """``1 scan``, ``2 scans``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _threshold_sentence(settings: EvaluationSettings) -> str:
@@ -72,11 +82,12 @@ def _threshold_sentence(settings: EvaluationSettings) -> str:
     return " ".join(parts)
 
 
-def _froc_sentence(results: Sequence[ScanResult]) -> str:
+def _froc_sentence(results: Sequence[ScanResult], settings: EvaluationSettings) -> str:
     if any(result.ranking is None and not result.missing_prediction for result in results):
         return ""
     return (
         "The FROC curve matches the candidates above each threshold anew (one to one, largest number of pairs); "
         "sensitivity at a rate is the largest that is reached with at most that many false positives per scan, "
-        "without interpolation."
+        f"without interpolation. Candidates of probability maps are the components of voxels from {settings.floor:g} "
+        "on, scored by their largest probability."
     )

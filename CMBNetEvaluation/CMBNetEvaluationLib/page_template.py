@@ -19,7 +19,8 @@ td:first-child,th:first-child{text-align:left}.note{color:#555;font-size:.88rem}
 <h1>{{ title }}</h1>
 <p class="note">Created {{ created }}. For research use only. Intervals: 95 %, bootstrap over subjects;
 Wilson intervals in square brackets. A dash means that the figure is not defined on these data.</p>
-{% if problems %}<div class="warning"><strong>{{ problems|length }} remarks on the input</strong><ul>
+{% if problems %}<div class="warning">
+<strong>{{ problems|length }} remark{{ "" if problems|length == 1 else "s" }} on the input</strong><ul>
 {% for problem in problems %}<li>{{ problem.scan_id }}: {{ problem.message }}</li>{% endfor %}</ul></div>{% endif %}
 {% for section in sections %}<h2>{{ section.title }}</h2>
 {% if section.note %}<p class="note">{{ section.note }}</p>{% endif %}

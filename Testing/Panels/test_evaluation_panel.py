@@ -70,7 +70,7 @@ def test_the_button_says_what_is_missing(widget: Any, example: Path) -> None:
 
 def test_a_run_lists_the_false_calls_and_adds_tables(widget: Any, example: Path) -> None:
     ui = evaluate(widget, example)
-    assert ui.summaryLabel.text.startswith("1 scans: sensitivity 0.500, precision 0.500")
+    assert ui.summaryLabel.text.startswith("1 scan: sensitivity 0.500, precision 0.500")
     assert ui.callTable.rowCount == 2
     ui.filterBox.currentIndex = 4
     assert ui.callTable.rowCount == 3
