@@ -16,7 +16,7 @@ _COHORTS: dict[str, tuple[float, float | None]] = {"1": (3.0, None), "2": (1.5, 
 
 
 class Valdo:
-    """``sub-XXX/sub-XXX_space-T2S_desc-masked_T2S.nii.gz`` and ``sub-XXX_space-T2S_CMB.nii.gz``."""
+    """``sub-NNN/sub-NNN_space-T2S_desc-masked_T2S.nii.gz`` and ``sub-NNN_space-T2S_CMB.nii.gz``."""
 
     name = "valdo"
     title = "VALDO 2021 task 2"
@@ -24,7 +24,7 @@ class Valdo:
     def misses(self, root: Path) -> str | None:
         if images_below(root, "sub-*_desc-masked_T2S.nii*") and images_below(root, "sub-*_space-T2S_CMB.nii*"):
             return None
-        return "no sub-XXX_space-T2S_desc-masked_T2S.nii.gz with a sub-XXX_space-T2S_CMB.nii.gz"
+        return "no sub-NNN_space-T2S_desc-masked_T2S.nii.gz with a sub-NNN_space-T2S_CMB.nii.gz"
 
     def list_scans(self, root: Path) -> Listing:
         files = images_below(root, "sub-*.nii*")

@@ -75,13 +75,17 @@ def a_review(folder: Path, mode: str = "concurrent", reader: str = "ann", **opti
 
 def a_worklist(folder: Path, n_cases: int, seed: int = 0) -> Worklist:
     """A folder of generated scans with one to five dots each."""
-    cases = []
     for number in range(n_cases):
-        name = f"case-{number + 1:02d}"
-        path = folder / "scans" / f"{name}.nii.gz"
+        path = folder / "scans" / f"case-{number + 1:02d}.nii.gz"
         write_volume(a_scan(CENTERS[: 1 + (number + seed) % len(CENTERS)], number), path)
-        cases.append(Case(name, path, folder / "out" / name, stem=name))
-    return Worklist(tuple(cases), folder / "out")
+    return worklist_in(folder, n_cases)
+
+
+def worklist_in(folder: Path, n_cases: int, output: str = "out") -> Worklist:
+    """The worklist of scans that `a_worklist` wrote."""
+    names = [f"case-{number:02d}" for number in range(1, n_cases + 1)]
+    cases = [Case(name, folder / "scans" / f"{name}.nii.gz", folder / output / name, stem=name) for name in names]
+    return Worklist(tuple(cases), folder / output)
 
 
 def dots_of(case: Case, scan: Volume) -> CandidateSource:

@@ -14,6 +14,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
+import bad_series  # noqa: F401  (enters its cases)
 import scan_files as make
 from bad_scans import BAD_SCANS
 from CMBNetLib.errors import InputError

@@ -1,4 +1,4 @@
-"""A bundle that was changed, damaged or made for something else is refused by name; a zip that nobody should trust too."""
+"""A bundle that was changed, damaged or made for something else is refused by name; so is an unsafe zip."""
 
 from __future__ import annotations
 
@@ -157,7 +157,9 @@ def test_a_model_that_is_not_there_is_answered_with_those_that_are() -> None:
 
 # --- import ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("prefix", ["", "some_folder/"])
-def test_a_zip_is_imported_and_found(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+def test_a_zip_is_imported_and_found(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     other = folder.rename(folder.parent / "other")
     change(other, lambda m: m["cmbnet"].update(id="other"))

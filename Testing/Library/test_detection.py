@@ -1,4 +1,4 @@
-"""The whole pipeline on a phantom head: finds its spots wherever and however the scan lies; says zero when there is none."""
+"""The whole pipeline on a phantom head: finds its spots however the scan lies; says zero when there is none."""
 
 from __future__ import annotations
 
