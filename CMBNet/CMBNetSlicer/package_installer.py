@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from CMBNetLib.command_system import NEEDED
 
 TORCH = "torch"
 TORCH_VERSIONS = ">=2.2,!=2.9.*"
+# 2.9 runs 3D convolutions under autocast about 4 times slower (github.com/pytorch/pytorch/issues/166122).
+OLDEST_TORCH, SLOW_TORCH = (2, 2), (2, 9)
 # Not needed to find microbleeds, but the report and its pictures are made with them.
 REPORT_PACKAGES = (("jinja2", "jinja2"), ("matplotlib", "matplotlib"))
 # Slicer brings these along and breaks when pip replaces them, so pip is held to the versions that are there.
@@ -104,8 +107,7 @@ class PackageInstaller:
         """The state now."""
         missing = self._missing(needed=True)
         if not missing:
-            version = self.version_of(TORCH)
-            return PackageState("ready", f"Ready (PyTorch {version})." if version else "Ready.")
+            return _with_torch(self.version_of(TORCH))
         names = ", ".join(name for name, _ in missing)
         modules = tuple(name for name, _ in missing)
         if self._failure:
@@ -151,6 +153,18 @@ class PackageInstaller:
         wanted = [(name, requirement) for name, requirement, _use in NEEDED]
         wanted += [] if needed else list(REPORT_PACKAGES)
         return [(name, requirement) for name, requirement in wanted if not self.finder(name)]
+
+
+def _with_torch(version: str | None) -> PackageState:
+    """The state when everything is there, judged by the version of torch (None: it carries none)."""
+    numbers = re.match(r"(\d+)\.(\d+)", version or "")
+    release = (int(numbers[1]), int(numbers[2])) if numbers else None
+    if release is not None and release < OLDEST_TORCH:
+        oldest = ".".join(map(str, OLDEST_TORCH))
+        reason = f"PyTorch {version} is too old, {oldest} is needed. Uninstall it with the module PyTorch Utils"
+        return PackageState("failed", f"{reason}, restart Slicer, and install again.", (TORCH,))
+    remark = " This version is slow with 3D networks; another one is better." if release == SLOW_TORCH else ""
+    return PackageState("ready", (f"Ready (PyTorch {version})." if version else "Ready.") + remark)
 
 
 def _one_line(error: Any) -> str:

@@ -22,15 +22,21 @@ class PackagesSection:
         Looks and installs.
     on_change
         Called when the state may have changed.
+
+    Attributes
+    ----------
+    installer : PackageInstaller
+        The one in use; another one may take its place.
+    state : PackageState
+        What is shown.
     """
 
     def __init__(self, ui: Any, installer: PackageInstaller, on_change: Callable[[], None]) -> None:
-        self._ui, self._installer, self._on_change = ui, installer, on_change
+        self._ui, self.installer, self._on_change = ui, installer, on_change
         self.state = installer.state()
         ui.installButton.clicked.connect(self._install)
+        ui.packagesCollapsibleButton.collapsed = True
         self._show(self.state)
-        # Out of the way once everything is there, open as long as the user has to act.
-        ui.packagesCollapsibleButton.collapsed = self.state.kind == "ready"
 
     @property
     def ready(self) -> bool:
@@ -39,15 +45,17 @@ class PackagesSection:
 
     def refresh(self) -> None:
         """Look again; packages come and go without us."""
-        self._show(self._installer.state())
+        self._show(self.installer.state())
 
     def _install(self, _checked: bool = False) -> None:
         self._ui.installButton.enabled = False
-        self._installer.install(self._show)
+        self.installer.install(self._show)
         self._on_change()
 
     def _show(self, state: PackageState) -> None:
         self.state = state
+        if state.kind != "ready":  # the user has to act, or to know why it takes so long
+            self._ui.packagesCollapsibleButton.collapsed = False
         self._ui.packagesLabel.text = state.text
         self._ui.installButton.enabled = state.kind in ("missing", "failed")
         self._ui.installButton.text = _("Try again") if state.kind == "failed" else _("Install packages")

@@ -70,21 +70,24 @@ class PanelDriver:
 
     def __init__(self, widget: Any, top: Any) -> None:
         from CMBNetSlicer.detection_panel import DetectionPanel
-        from CMBNetSlicer.packages_section import PackagesSection
 
         self.widget, self.top = widget, top
         self.panel: DetectionPanel = widget.panel
         self.ui = self.panel.ui
         self.mode = "done"
         self.panel.make_command = self._command
-        self.panel.packages = PackagesSection(self.ui, ReadyInstaller(), self.panel._update)
-        self.panel.open()
+        self.use_installer(ReadyInstaller())
 
     def _command(self, scan: Path, output: Path, settings: Any) -> Any:
         from CMBNetSlicer.job_command import JobCommand, python_program
 
         arguments = (str(FAKE_DETECTOR), self.mode, str(scan), "-o", str(output), *settings.arguments())
         return JobCommand(python_program(), arguments, str(REPOSITORY))
+
+    def use_installer(self, installer: Any) -> None:
+        """Let another one look for packages and install them."""
+        self.panel.packages.installer = installer
+        self.panel.open()
 
     @property
     def parameters(self) -> Any:
