@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 import slicer  # noqa: E402
 
 from CMBNetLib.errors import CMBNetError, InputError  # noqa: E402
+from CMBNetLib.volume import read_volume  # noqa: E402
 from CMBNetSlicer.blocking_job import run_blocking  # noqa: E402
 from CMBNetSlicer.detection_node import DetectionNode  # noqa: E402
 from CMBNetSlicer.detection_record import read_record  # noqa: E402
-from CMBNetSlicer.job_command import CUSTOM, RunSettings, detect_command  # noqa: E402
+from CMBNetSlicer.job_command import CUSTOM, JobCommand, RunSettings, detect_command  # noqa: E402
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,17 +35,27 @@ def main(arguments: Sequence[str]) -> int:
         args = parser.parse_args(arguments)
     except SystemExit as end:  # argparse would end Slicer itself, with code 0 on some platforms
         return int(end.code or 0)
-    level = args.operating_point if args.threshold is None else CUSTOM
-    settings = RunSettings(args.model, level, args.threshold or 0.0, args.device)
     try:
-        path = run_blocking(detect_command(args.scan.resolve(), args.output.resolve(), settings), _print_event)
+        if args.scene is not None and args.scene.suffix != ".mrb":
+            raise InputError(f"--scene takes a name that ends in .mrb, not {args.scene.name}.")
+        path = run_blocking(_command(args), _print_event)
         print(f"Results: {path}", flush=True)
         if args.scene is not None:
-            _save_scene(args.scan, path, args.scene)
+            _save_scene(args, path)
     except CMBNetError as problem:
         print(f"Error: {problem}", file=sys.stderr, flush=True)
         return problem.exit_code
     return 0
+
+
+def _command(args: argparse.Namespace) -> JobCommand:
+    level = args.operating_point if args.threshold is None else CUSTOM
+    settings = RunSettings(args.model, level, args.threshold or 0.0, args.device)
+    command = detect_command(args.scan.resolve(), args.output.resolve(), settings)
+    more = ["--probability"] if args.probability else []
+    more += [] if args.frame is None else ["--frame", str(args.frame)]
+    more += [] if args.series is None else ["--series", args.series]
+    return replace(command, arguments=(*command.arguments, *more))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     level.add_argument("--operating-point", default="balanced", metavar="P", help=text)
     level.add_argument("--threshold", type=float, metavar="T", help="score from which a candidate is a microbleed")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--probability", action="store_true", help="also write the probability map")
+    parser.add_argument("--frame", type=int, metavar="N", help="which frame of a 4D file, from 0")
+    parser.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
     parser.add_argument("--scene", type=Path, metavar="FILE.mrb", help="also save a scene with the results")
     return parser
 
@@ -68,17 +83,15 @@ def _print_event(event: Mapping[str, Any]) -> None:
         print(f"{event['event']}: {text}", flush=True)
 
 
-def _save_scene(scan: Path, detection: Path, target: Path) -> None:
-    """Load scan and result, and save them as one file."""
-    if target.suffix != ".mrb":
-        raise InputError(f"--scene takes a name that ends in .mrb, not {target.name}.")
-    if scan.is_dir():
-        raise InputError("--scene needs a scan in one file; DICOM folders are opened through Slicer's database.")
-    volume = slicer.util.loadVolume(str(scan.resolve()))
-    DetectionNode.create(read_record(detection), volume, follows_transform=True)
-    if not slicer.util.saveScene(str(target.resolve())):
-        raise InputError(f"The scene could not be written to {target}.")
-    print(f"Scene: {target}", flush=True)
+def _save_scene(args: argparse.Namespace, detection: Path) -> None:
+    """Put the scan and its result into the scene, and save that as one file."""
+    scan = read_volume(args.scan, frame=args.frame, series=args.series)
+    matrix = slicer.util.vtkMatrixFromArray(scan.ijk_to_ras)
+    node = slicer.util.addVolumeFromArray(scan.array, matrix, scan.name)
+    DetectionNode.create(read_record(detection), node, follows_transform=True)
+    if not slicer.util.saveScene(str(args.scene.resolve())):
+        raise InputError(f"The scene could not be written to {args.scene}.")
+    print(f"Scene: {args.scene}", flush=True)
 
 
 if __name__ == "__main__":
