@@ -73,7 +73,7 @@ def logic():
 
 def test_the_logic_raises_what_the_real_detector_says(logic, a_scan) -> None:
     told = []
-    with pytest.raises(InputError, match="field of view"):
+    with pytest.raises(InputError, match="24 x 24 x 24 mm, too little for a head"):
         logic.detect(a_scan, onEvent=told.append)
     assert [event["event"] for event in told][-1] == "error"
     with pytest.raises(InputError, match="A threshold lies between 0 and 1"):
