@@ -12,7 +12,7 @@ from CMBNetLib.progress import Progress
 
 from .comparison import compare_models
 from .evaluation import Evaluation, evaluate_pairs, measure
-from .evaluation_output import write_evaluation
+from .evaluation_output import TITLE, write_evaluation
 from .gallery import Gallery
 from .methods_text import number_of
 from .pairs import Pair, pairs_from_folders, pairs_from_table, with_attributes
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     rule.add_argument("--strata", nargs="+", default=[], metavar="COLUMN", help="further columns to stratify by")
     rule.add_argument("--names", nargs=2, default=["first", "second"], metavar="NAME", help="names of the two models")
-    rule.add_argument("--title", default="Evaluation of microbleed detection", help="title of the page")
+    rule.add_argument("--title", help="title of the page")
     rule.add_argument("--no-gallery", action="store_true", help="draw no pictures of lesions")
 
 
@@ -59,9 +59,11 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     if args.readings is not None:
         from .reader_study_output import run_reader_study
 
-        progress.result(
-            run_reader_study(args.readings, args.references, args.predictions, settings, args.output, progress)
-        )
+        folders = (args.readings, args.references, args.predictions)
+        result = run_reader_study(*folders, settings, args.output, progress, title=args.title or "Reader study")
+        if not args.json_events:
+            print(f"{result['readings']} readings of {result['cases']} cases\nResults: {result['report']}")
+        progress.result(result)
         return 0
     progress.stage("pair", "Looking for pairs of prediction and reference")
     pairs, problems = pairs_of(args)
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     evaluation = replace(evaluation, problems=evaluation.problems + notes)
     progress.advance(0.97)
     paths = write_evaluation(
-        args.output, evaluation, metrics, title=args.title, comparison=comparison, progress=progress,
+        args.output, evaluation, metrics, title=args.title or TITLE, comparison=comparison, progress=progress,
         gallery=None if gallery is None else gallery.folder,
     )  # fmt: skip
     progress.advance(1.0)

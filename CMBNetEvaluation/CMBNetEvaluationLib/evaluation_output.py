@@ -21,6 +21,7 @@ from .tables import MEASURE_COLUMNS, froc_rows, lesion_rows, measure_rows, scan_
 
 SCHEMA = "cmbnet-evaluation"
 SCHEMA_VERSION = "1.0"
+TITLE = "Evaluation of microbleed detection"
 
 
 def write_evaluation(
@@ -28,7 +29,7 @@ def write_evaluation(
     evaluation: Evaluation,
     metrics: Mapping[str, Any],
     *,
-    title: str = "Evaluation of microbleed detection",
+    title: str = TITLE,
     gallery: Path | None = None,
     comparison: tuple[Mapping[str, Any], Sequence[str]] | None = None,
     progress: Progress | None = None,

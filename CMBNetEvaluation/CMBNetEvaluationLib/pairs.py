@@ -81,7 +81,7 @@ def pairs_from_folders(predictions: Path, references: Path, **others: Path | Non
         A folder is missing, or holds no file that could belong.
     """
     problems: list[str] = []
-    found = {role: _files_by_scan(folder, role, problems) for role, folder in
+    found = {role: files_by_scan(folder, role, problems) for role, folder in
              {"prediction": predictions, "reference": references, **others}.items() if folder is not None}  # fmt: skip
     for role in ("prediction", "reference"):
         if not found[role]:
@@ -96,7 +96,7 @@ def pairs_from_folders(predictions: Path, references: Path, **others: Path | Non
 
 
 def _files_of(name: str, found: Mapping[str, Mapping[str, Path]]) -> dict[str, Any]:
-    return {role: _look_up(files, name) for role, files in found.items()}
+    return {role: look_up(files, name) for role, files in found.items()}
 
 
 def pairs_from_table(table: Path, predictions: Path | None = None, *, replace_predictions: bool = False) -> list[Pair]:
@@ -123,7 +123,7 @@ def pairs_from_table(table: Path, predictions: Path | None = None, *, replace_pr
     if not {"scan_id", "prediction", "reference", "image"} & set(rows[0]):
         raise InputError(f"{table} needs columns such as scan_id,prediction,reference; it has {', '.join(rows[0])}.")
     problems: list[str] = []
-    looked_up = {} if predictions is None else _files_by_scan(predictions, "prediction", problems)
+    looked_up = {} if predictions is None else files_by_scan(predictions, "prediction", problems)
     if replace_predictions:
         rows = [{**row, "prediction": ""} for row in rows]
     pairs = [_pair_of_row(table.parent, row, looked_up) for row in rows]
@@ -176,12 +176,19 @@ def _pair_of_row(folder: Path, row: dict[str, str], predictions: Mapping[str, Pa
     if not name:
         raise InputError("A row of the table names neither a scan nor a file.")
     if files["prediction"] is None:
-        files["prediction"] = _look_up(predictions, name)
+        files["prediction"] = look_up(predictions, name)
     attributes = {key: value for key, value in row.items() if key not in (*_ROLES, "scan_id", "subject_id") and value}
     return Pair(name, row.get("subject_id") or subject_of(name), attributes=attributes, **files)
 
 
-def _files_by_scan(folder: Path, role: str, problems: list[str]) -> dict[str, Path]:
+def files_by_scan(folder: Path, role: str, problems: list[str]) -> dict[str, Path]:
+    """The file of each scan in a folder and its subfolders; what is unclear is added to ``problems``.
+
+    Raises
+    ------
+    InputError
+        There is no such folder.
+    """
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}.")
     by_name: dict[str, list[Path]] = defaultdict(list)
@@ -237,7 +244,8 @@ def _join_loosely(found: dict[str, dict[str, Path]], alone: list[str]) -> set[st
     return gone
 
 
-def _look_up(files: Mapping[str, Path], name: str) -> Path | None:
+def look_up(files: Mapping[str, Path], name: str) -> Path | None:
+    """The file of a scan, also where only one of the two names says the sequence; None if there is none or several."""
     if name in files:
         return files[name]
     loose = [path for other, path in files.items() if _bare(other) == _bare(name) and _bare(name) in (name, other)]

@@ -85,7 +85,7 @@ def classification_table(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     measures = ("sensitivity", "specificity", "ppv", "npv", "f1")
     rows = [
         [f"{entry['threshold']} or more", *(str(entry[key]) for key in ("tp", "fp", "fn", "tn")),
-         *(_compact(entry[name]) for name in measures)]
+         *(compact(entry[name]) for name in measures)]
         for entry in entries
     ]  # fmt: skip
     columns = ["Microbleeds", "TP", "FP", "FN", "TN", *(name_of(name) for name in measures)]
@@ -105,7 +105,7 @@ def stratum_table(key: str, groups: Mapping[str, Mapping[str, Any]]) -> dict[str
         [
             name,
             *(str(figures[count]) for count in ("scans", "tp", "fp", "fn")),
-            *(_compact(figures[m]) for m in measures),
+            *(compact(figures[m]) for m in measures),
         ]
         for name, figures in groups.items()
     ]
@@ -131,9 +131,12 @@ def comparison_table(comparison: Mapping[str, Any], names: Sequence[str]) -> dic
     return {"title": f"{names[0]} and {names[1]} on {comparison['scans']} scans", "columns": columns, "rows": rows}
 
 
-def _compact(estimate: Estimate) -> str:
+def compact(estimate: Estimate, digits: int = 2) -> str:
+    """Value and interval in one cell."""
     if estimate.value is None:
         return DASH
     if estimate.low is None:
-        return number(estimate.value)
-    return f"{number(estimate.value, 2)} ({number(estimate.low, 2)}–{number(estimate.high, 2)})"
+        return number(estimate.value, digits)
+    low, high = number(estimate.low, digits), number(estimate.high, digits)
+    # With a minus sign a dash between the two would be read as another one.
+    return f"{number(estimate.value, digits)} ({low}{' to ' if '-' in low + high else '–'}{high})"

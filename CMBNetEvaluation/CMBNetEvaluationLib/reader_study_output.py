@@ -1,0 +1,182 @@
+"""Runs a reader study from its files and writes tables, consensus references and one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from CMBNetLib.errors import InputError
+from CMBNetLib.files import atomic_output
+from CMBNetLib.progress import Progress
+
+from .consensus import consensus_points
+from .estimates import Estimate
+from .evaluation import plain
+from .lesion_sources import read_prediction, read_reference
+from .lesions import LesionSet
+from .methods_text import software_versions
+from .pairs import files_by_scan, look_up
+from .reader_study import ReaderStudy, check_rule, measure_study
+from .reader_study_page import methods_of, study_page
+from .reading_files import read_study
+from .scan_evaluation import EvaluationSettings
+from .tables import write_csv
+
+SCHEMA, SCHEMA_VERSION = "cmbnet-reader-study", "1.0"
+CONSENSUS = ("majority", "union")
+_VOTE_COLUMNS = (
+    "case_id", "x", "y", "z", "readers", "yes", "no", "unsure", "majority", "agreed", "said_yes",
+)  # fmt: skip
+
+
+def run_reader_study(
+    readings_folder: Path,
+    references: Path | None,
+    predictions: Path | None,
+    settings: EvaluationSettings,
+    output: Path,
+    progress: Progress,
+    *,
+    title: str = "Reader study",
+) -> dict[str, Any]:
+    """Measure a study and write it; returns what the command reports.
+
+    Raises
+    ------
+    InputError
+        No reading can be used, the rule does not fit, or the output folder cannot be written.
+    """
+    check_rule(settings.rule)
+    progress.stage("read", "Reading the readings")
+    readings, problems = read_study(readings_folder)
+    cases = sorted({reading.case_id for reading in readings})
+    known = _lesions(references, "reference", cases, settings, problems)
+    model = _lesions(predictions, "prediction", cases, settings, problems)
+    progress.stage("measure", f"Comparing {len(readings)} readings of {len(cases)} cases")
+    study = measure_study(readings, settings, predictions=model, references=known)
+    progress.advance(0.9)
+    paths = write_study(output, study, settings, problems, title=title)
+    progress.advance(1.0)
+    return {
+        "study": str(paths["json"].resolve()),
+        "report": str(paths["report"].resolve()) if "report" in paths else None,
+        "readings": len(readings),
+        "cases": len(cases),
+        "problems": len(problems),
+        "adjudicate": sum(not row["agreed"] for row in study.votes),
+    }
+
+
+def write_study(
+    folder: Path,
+    study: ReaderStudy,
+    settings: EvaluationSettings,
+    problems: Sequence[Mapping[str, str]] = (),
+    *,
+    title: str = "Reader study",
+) -> dict[str, Path]:
+    """Write JSON, CSV, consensus references and the page; returns the paths by kind."""
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    methods = methods_of(study, settings)
+    paths = {
+        "readings": write_csv(folder / "readings.csv", *_reading_rows(study)),
+        "agreement": write_csv(folder / "agreement.csv", *_pair_rows(study)),
+        "votes": write_csv(folder / "votes.csv", _VOTE_COLUMNS, study.votes),
+        "adjudication": write_csv(
+            folder / "adjudication.csv", _VOTE_COLUMNS, [row for row in study.votes if not row["agreed"]]
+        ),
+    }
+    _write_consensus(folder / "consensus", study)
+    if find_spec("jinja2") is not None:
+        paths["report"] = _write(folder / "report.html", study_page(title, created, study, methods, problems))
+    document = {
+        "schema": SCHEMA, "schema_version": SCHEMA_VERSION, "created": created, "title": title,
+        "software": software_versions(), "rule": settings.rule.as_dict(), "methods": methods,
+        "problems": list(problems), **_content(study), "files": {kind: path.name for kind, path in paths.items()},
+    }  # fmt: skip
+    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    paths["json"] = _write(folder / "reader_study.json", text)
+    return paths
+
+
+def _content(study: ReaderStudy) -> dict[str, Any]:
+    names = ("pairs", "groups", "panel", "against_reference", "assistance", "times")
+    return {name: plain(getattr(study, name)) for name in names}
+
+
+def _lesions(
+    folder: Path | None, role: str, cases: Sequence[str], settings: EvaluationSettings, problems: list[dict[str, str]]
+) -> dict[str, LesionSet]:
+    """Lesions of the model or the reference by case; a file that cannot be read is told and left out."""
+    if folder is None:
+        return {}
+    unclear: list[str] = []
+    files = files_by_scan(folder, role, unclear)
+    problems += [{"scan_id": role, "message": text} for text in unclear]
+    found = {}
+    for case in cases:
+        path = look_up(files, case)
+        try:
+            if path is None:
+                raise InputError(f"There is no {role} for this case.")
+            found[case] = _read(path, role, settings)
+        except InputError as error:
+            problems.append({"scan_id": case, "message": str(error)})
+    return found
+
+
+def _read(path: Path, role: str, settings: EvaluationSettings) -> LesionSet:
+    if role == "reference":
+        return read_reference(path, settings.rule)
+    return read_prediction(path, settings.rule, floor=settings.floor, threshold=settings.threshold).called
+
+
+def _reading_rows(study: ReaderStudy) -> tuple[list[str], list[dict[str, Any]]]:
+    columns = ["case_id", "rater", "reader", "round", "assisted", "microbleeds", "marks", "seconds"]
+    rows = [
+        {
+            "case_id": reading.case_id, "rater": reading.rater, "reader": reading.reader, "round": reading.round,
+            "assisted": int(reading.assisted), "microbleeds": reading.n_microbleeds, "marks": len(reading.votes),
+            "seconds": reading.seconds,
+        }
+        for reading in study.readings
+    ]  # fmt: skip
+    return columns, rows
+
+
+def _pair_rows(study: ReaderStudy) -> tuple[list[str], list[dict[str, Any]]]:
+    """One row for each two raters; an estimate takes three columns."""
+    rows: list[dict[str, Any]] = []
+    columns: dict[str, None] = dict.fromkeys(("kind", "first", "second", "cases", "both", "only_first", "only_second"))
+    for entry in study.pairs:
+        row: dict[str, Any] = {}
+        for name, value in entry.items():
+            if isinstance(value, Estimate):
+                row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+            else:
+                row[name] = value
+        columns |= dict.fromkeys(row)
+        rows.append(row)
+    return list(columns), rows
+
+
+def _write_consensus(folder: Path, study: ReaderStudy) -> None:
+    """Point lists that serve as references: one file a case and kind, cases without any place included."""
+    panel = [reading for reading in study.readings if reading.rater in study.panel]
+    columns = ("id", "x", "y", "z", "yes", "no", "unsure", "certainty")
+    for case in sorted({reading.case_id for reading in panel}):
+        rows = [row for row in study.votes if row["case_id"] == case]
+        for kind in CONSENSUS:
+            write_csv(folder / kind / f"{case}.csv", columns, consensus_points(rows, kind))
+
+
+def _write(path: Path, text: str) -> Path:
+    with atomic_output(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
