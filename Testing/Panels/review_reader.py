@@ -1,7 +1,7 @@
 """A reader that works through generated cases with keys only, again and again, each time in a forked process.
 
-Run by test_review_loop as `python review_reader.py FOLDER N_CASES`. Reads JSON lines [name of the output folder, keys or
-null]: a fork opens the worklist with that output, reads on where the readings stopped, and after that many keys is
+Run by test_review_loop as `python review_reader.py FOLDER N_CASES`. Reads JSON lines [name of the output folder, keys
+or null]: a fork opens the worklist with that output, reads on where the readings stopped, and after that many keys is
 killed with SIGKILL at whatever it does then. Answers with a JSON line [finished, keys pressed]. Forking spares the
 seconds that importing takes.
 
