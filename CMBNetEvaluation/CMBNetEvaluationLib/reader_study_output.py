@@ -178,5 +178,3 @@ def _write(path: Path, text: str) -> Path:
     with atomic_output(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
-
-

@@ -136,5 +136,3 @@ def _adjudication(study: ReaderStudy) -> dict[str, Any]:
     agreed = len(study.votes) - len(open_rows)
     note = f"{number_of(agreed, 'place')} agreed on, {len(open_rows)} to settle; adjudication.csv has all of them."
     return _section("To be settled between the readers", [{"title": "", "columns": columns, "rows": rows}], note)
-
-

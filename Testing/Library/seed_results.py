@@ -90,7 +90,7 @@ def corrected_headline() -> str:
     """The headline of the abstract, put right."""
     n_scans = len(results_of("Scratch"))
     return (
-        f"Abstract: {HEADLINE['value']} \"{HEADLINE['called']}\" is {HEADLINE['fp']} false positives for 74 "
+        f'Abstract: {HEADLINE["value"]} "{HEADLINE["called"]}" is {HEADLINE["fp"]} false positives for 74 '
         f"microbleeds; per scan it is {HEADLINE['fp']} / {n_scans} = {HEADLINE['fp'] / n_scans:.2f}."
     )
 
