@@ -21,6 +21,8 @@ COMMANDS = {
     "system": ("CMBNetLib.command_system", "what this machine has, what is missing and how to get it"),
     "evaluate": ("CMBNetEvaluationLib.command_evaluate", "compare detections or readings with a reference"),
     "curate": ("CMBNetTrainingLib.command_curate", "bring data sets into one clean collection"),
+    "train": ("CMBNetTrainingLib.command_train", "train a model, or go on with a training that was stopped"),
+    "export": ("CMBNetTrainingLib.command_export", "make a model of a training run"),
 }
 BUG = 1
 

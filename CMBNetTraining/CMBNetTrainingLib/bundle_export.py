@@ -1,0 +1,195 @@
+"""``cmbnet export``: a checkpoint of a run becomes a model with measured operating points and a model card."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from CMBNetEvaluationLib.froc import froc_curve, gather_candidates
+from CMBNetLib.bundle import Bundle, OperatingPoint
+from CMBNetLib.errors import InputError
+from CMBNetLib.inference import choose_device
+from CMBNetLib.network import AnisotropicUNet
+from CMBNetLib.progress import Progress
+from CMBNetTrainingLib.bundle_card import model_card
+from CMBNetTrainingLib.bundle_writing import BundleText, write_bundle
+from CMBNetTrainingLib.collection_splits import VALIDATION
+from CMBNetTrainingLib.score_calibration import (
+    Calibration,
+    calibrated,
+    expected_calibration_error,
+    fit_calibration,
+    scores_and_truth,
+)
+from CMBNetTrainingLib.source_scan import REAL
+from CMBNetTrainingLib.trainer import config_of_run
+from CMBNetTrainingLib.training_checkpoint import LAST, checkpoint_path, read_checkpoint
+from CMBNetTrainingLib.training_config import CRITERIA, TrainingConfig
+from CMBNetTrainingLib.training_entries import entries_of
+from CMBNetTrainingLib.training_manifest import ScanEntry
+from CMBNetTrainingLib.training_model import network_spec
+from CMBNetTrainingLib.training_scans import ScanCache
+from CMBNetTrainingLib.training_validation import FLOOR, ValidatedScan, validate_scans
+
+# Mean false positives a scan that the operating points aim at.
+TARGETS = {"sensitive": 2.0, "balanced": 0.5, "specific": 0.125}
+BEST = "best"
+LICENSE_TEXT = "These weights were trained by a user of SlicerCMBNet, who decides on their licence.\n"
+_PREFERRED = ("froc", "average_precision", "best_f1", "sensitivity_at_2", "sensitivity_at_1", "loss")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is known about an exported model: scans, points, calibration and the error after it."""
+
+    validated: Sequence[ValidatedScan]
+    points: dict[str, OperatingPoint]
+    calibration: Calibration
+    ece_after: float
+    described: str
+
+
+def export_run(
+    run: Path, folder: Path, progress: Progress, *, checkpoint: str = BEST, calibrate: bool = True, name: str = ""
+) -> Bundle:
+    """Write the bundle ``folder`` of a run.
+
+    Parameters
+    ----------
+    checkpoint
+        ``best`` (by FROC where that was kept), ``last`` or a criterion.
+    calibrate
+        Let scores mean shares of true candidates, as far as the validation scans allow.
+
+    Raises
+    ------
+    InputError
+        The folder is no run, the checkpoint is not there, or there is nothing to measure with.
+    """
+    config = config_of_run(run)
+    weights, step, used = _weights(run, config, checkpoint)
+    entries = entries_of(config, progress)
+    held_out = [entry for entry in entries if entry.split == VALIDATION]
+    if not held_out:
+        raise InputError("The run has no validation scan, so no operating point can be measured.")
+    network = config.network
+    scans = ScanCache(run / "cache", network.pixel_mm, network.thinnest_slice_mm).fill(held_out, progress)
+    device = choose_device(config.device)
+
+    def measure(tensors: dict[str, Tensor]) -> list[ValidatedScan]:
+        progress.stage("measure", f"Measuring on {len(scans)} validation scans")
+        model = AnisotropicUNet(network_spec(network))
+        model.load_state_dict(tensors)
+        return validate_scans(model.eval(), scans, device, progress)
+
+    measurement, weights = _measured(measure, weights, held_out, calibrate)
+    training = _training_statement(config, entries, step, used)
+    card = model_card(name or folder.name, measurement, training)
+    text = BundleText(
+        name or folder.name, card, LICENSE_TEXT, change=f"step {step} of {run.name}", status="preview",
+        data_source=training["statement"], training=training,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "model.safetensors"
+        save_file(_half(weights), path)
+        spec = network_spec(network)
+        return write_bundle(folder, path, spec, network.thinnest_slice_mm, FLOOR, measurement.points, text)
+
+
+def choose_points(validated: Sequence[ValidatedScan], measured_on: str) -> dict[str, OperatingPoint]:
+    """The lowest thresholds with at most the false positives a scan of `TARGETS`, one point of the FROC each."""
+    candidates = gather_candidates([entry.compared.result for entry in validated])
+    if candidates is None:
+        raise InputError("The validation scans have no microbleed, so no operating point can be measured.")
+    curve = froc_curve(candidates)
+    points = {}
+    for name, target in TARGETS.items():
+        reached = int(np.searchsorted(curve.false_positives_per_scan, target + 1e-12, side="right"))
+        threshold, sensitivity, false = 1.0, 0.0, 0.0
+        if reached:
+            # Halfway to the next candidate: a score that differs by rounding must not change sides.
+            score = float(curve.thresholds[reached - 1])
+            below = float(curve.thresholds[reached]) if reached < len(curve.thresholds) else FLOOR
+            threshold = max(round((score + below) / 2, 4), FLOOR)
+            sensitivity = float(curve.sensitivity[reached - 1])
+            false = float(curve.false_positives_per_scan[reached - 1])
+        points[name] = OperatingPoint(threshold, round(sensitivity, 3), round(false, 3), measured_on)
+    return points
+
+
+def _measured(
+    measure: Any, weights: dict[str, Tensor], held_out: Sequence[ScanEntry], calibrate: bool
+) -> tuple[Measurement, dict[str, Tensor]]:
+    """Measure, calibrate where there is enough to go by, and measure what will be shipped."""
+    described = _described(held_out)
+    weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+    validated = measure(_full(_half(weights)))
+    calibration = fit_calibration(*scores_and_truth(validated))
+    if calibrate and calibration.is_fitted:
+        weights = calibrated(weights, calibration)
+        validated = measure(_full(_half(weights)))
+    else:
+        calibration = Calibration(n_true=calibration.n_true, n_false=calibration.n_false)
+    after = expected_calibration_error(*scores_and_truth(validated))
+    return Measurement(validated, choose_points(validated, described), calibration, after, described), weights
+
+
+def _weights(run: Path, config: TrainingConfig, wanted: str) -> tuple[dict[str, Tensor], int, str]:
+    """Averaged weights, their step, and which checkpoint they are of."""
+    there = [name for name in _PREFERRED if checkpoint_path(run, name).is_file()]
+    chosen = (there[0] if there else LAST) if wanted == BEST else wanted
+    if chosen not in (LAST, *CRITERIA):
+        raise InputError(f"There is no checkpoint '{wanted}'; this run has {', '.join([*there, LAST])}.")
+    tensors, header = read_checkpoint(checkpoint_path(run, chosen))
+    if chosen == LAST:
+        tensors = {k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")}
+    return tensors, int(header["step"]), chosen
+
+
+def _half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    half = {key: v.to(torch.float16) if v.is_floating_point() else v for key, v in weights.items()}
+    return {key: value.contiguous() for key, value in half.items()}
+
+
+def _full(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: v.float() if v.is_floating_point() else v for key, v in weights.items()}
+
+
+def _described(entries: Sequence[ScanEntry]) -> str:
+    real = sum(entry.role == REAL for entry in entries)
+    parts = [
+        f"{real} real" if real else "",
+        f"{len(entries) - real} synthetic or negative" if real < len(entries) else "",
+    ]
+    return f"{' and '.join(part for part in parts if part)} scans of the validation split"
+
+
+def _training_statement(config: TrainingConfig, entries: Sequence[ScanEntry], step: int, used: str) -> dict[str, Any]:
+    train = [entry for entry in entries if entry.split != VALIDATION]
+    counts = {role: sum(entry.role == role for entry in train) for role in sorted({e.role for e in train})}
+    told = ", ".join(f"{count} {role}" for role, count in counts.items())
+    return {
+        "scans": counts,
+        "steps": step,
+        "checkpoint": used,
+        "seed": config.seed,
+        "phases": [phase.name for phase in config.phases],
+        "init": config.init,
+        "loss": config.loss,
+        "augmentation": config.augmentation,
+        "statement": f"Trained on {told} scans for {step} steps",
+    }
+
+
+def _warn_of_failure(points: dict[str, OperatingPoint], progress: Progress) -> None:
+    if not any(point.sensitivity for point in points.values()):
+        text = "The model finds no microbleed of the validation scans at any operating point. Train it for longer."
+        progress.warning("useless", text)

@@ -1,0 +1,80 @@
+"""Scores that mean what they say: temperature and shift of the microbleed class, put into the network's last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from torch import Tensor
+
+from CMBNetLib.network import STACK
+from CMBNetTrainingLib.synthesis import MICROBLEED
+from CMBNetTrainingLib.training_validation import ValidatedScan
+
+# With fewer true or false candidates the two numbers would describe chance.
+FEWEST = 20
+BINS = 10
+# A weak pull towards no change (log temperature 0, shift 0).
+_PULL = 0.01
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Temperature and shift, and the error before (`ece_before`) on the candidates they were fitted to."""
+
+    temperature: float = 1.0
+    shift: float = 0.0
+    n_true: int = 0
+    n_false: int = 0
+    ece_before: float = float("nan")
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there were candidates enough."""
+        return min(self.n_true, self.n_false) >= FEWEST
+
+
+def scores_and_truth(validated: Sequence[ValidatedScan]) -> tuple[np.ndarray, np.ndarray]:
+    """Score of each candidate that is true or false, and which it is."""
+    rankings = [v.compared.result.ranking for v in validated]
+    kept = [r for r in rankings if r is not None]
+    scores = np.concatenate([r.scores[r.true | r.false] for r in kept]) if kept else np.zeros(0)
+    true = np.concatenate([r.true[r.true | r.false] for r in kept]) if kept else np.zeros(0, bool)
+    return scores, true.astype(bool)
+
+
+def fit_calibration(scores: np.ndarray, true: np.ndarray) -> Calibration:
+    """Temperature and shift under which the scores are the most likely, by Platt's method."""
+    n_true, n_false = int(true.sum()), int((~true).sum())
+    before = expected_calibration_error(scores, true)
+    if min(n_true, n_false) < FEWEST:
+        return Calibration(n_true=n_true, n_false=n_false, ece_before=before)
+    logit = np.log(np.clip(scores, 1e-6, 1 - 1e-6) / np.clip(1 - scores, 1e-6, 1))
+
+    def cost(x: np.ndarray) -> float:
+        z = logit * np.exp(-x[0]) + x[1]
+        return float(np.mean(np.logaddexp(0, np.where(true, -z, z))) + _PULL * np.sum(x**2))
+
+    log_temperature, shift = minimize(cost, np.zeros(2)).x
+    return Calibration(float(np.exp(log_temperature)), float(shift), n_true, n_false, before)
+
+
+def calibrated(weights: Mapping[str, Tensor], calibration: Calibration) -> dict[str, Tensor]:
+    """Weights whose probabilities are calibrated; the order of scores within a scan hardly changes."""
+    out = {name: tensor.clone() for name, tensor in weights.items()}
+    out["head.weight"] /= calibration.temperature
+    out["head.bias"] /= calibration.temperature
+    pixels = STACK**2
+    out["head.bias"][MICROBLEED * pixels : (MICROBLEED + 1) * pixels] += calibration.shift
+    return out
+
+
+def expected_calibration_error(scores: np.ndarray, true: np.ndarray) -> float:
+    """Mean distance of score and share of true candidates over ten bins of scores, weighted by their size."""
+    if not len(scores):
+        return float("nan")
+    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
+    error = [abs(scores[bins == b].mean() - true[bins == b].mean()) * (bins == b).sum() for b in np.unique(bins)]
+    return float(np.sum(error) / len(scores))

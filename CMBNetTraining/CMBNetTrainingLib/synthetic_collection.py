@@ -1,0 +1,205 @@
+"""A collection of simulated scans with their truth: images, labels, class maps, brains, tables, manifest."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from CMBNetLib.errors import InputError
+from CMBNetLib.progress import Progress
+from CMBNetLib.volume import Volume, write_volume
+
+from .acquisition import Protocol, draw_protocol
+from .collection import BRAINS, IMAGES, LABELS, write_json, write_text
+from .collection_splits import TRAIN, VALIDATION
+from .collection_tables import MANIFEST, csv_text
+from .head import draw_block, read_head_map
+from .source_scan import NEGATIVE, SYNTHETIC
+from .synthesis import SyntheticScan, fine_grid, synthesize
+from .training_config import SynthesisConfig
+from .training_manifest import CLASS_MAPS
+from .whole_scans import FIELD_OF_VIEW_MM, as_volumes
+
+TRUTH = "truth"
+TRUTH_COLUMNS = ("scan_id", "id", "kind", "x", "y", "z", "diameter_mm", "loss", "visible", "label")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be simulated.
+
+    Attributes
+    ----------
+    label_maps : tuple of str
+        Files; the last `validation_maps` are for validation, so that no head is in both.
+    scans_per_map : int
+    microbleeds : float
+        Mean number of microbleeds of a scan; every fifth scan has none.
+    fine_mm, pixel_mm : float
+        Grid of the simulation, and in-plane pixel of the scans.
+    slice_mm : tuple of float
+        Slice spacings, in turn.
+    seed : int
+    """
+
+    label_maps: tuple[str, ...]
+    validation_maps: int = 0
+    scans_per_map: int = 4
+    microbleeds: float = 12.0
+    fine_mm: float = 0.5
+    pixel_mm: float = 0.5
+    slice_mm: tuple[float, ...] = (1.0, 1.5, 2.0, 4.0)
+    seed: int = 0
+
+    @classmethod
+    def of_config(cls, config: SynthesisConfig, seed: int) -> Plan:
+        """The plan of a training configuration."""
+        return cls(**asdict(config), seed=seed)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One scan to simulate, as it is sent to a worker."""
+
+    scan_id: str
+    label_map: str
+    split: str
+    slice_mm: float
+    microbleeds: int
+    seed: tuple[int, int, int]
+    fine_mm: float
+    pixel_mm: float
+
+
+def make_collection(folder: Path, plan: Plan, progress: Progress, workers: int = 0) -> list[dict[str, Any]]:
+    """Simulate what is not there yet; returns the rows of the manifest.
+
+    Raises
+    ------
+    InputError
+        A label map is missing or cannot be read, or the folder holds another collection.
+    """
+    tasks = tasks_of(plan)
+    _check_same(folder / "plan.json", plan)
+    todo = [task for task in tasks if not _truth_path(folder, task.scan_id).is_file()]
+    for done, scan_id in enumerate(_made(folder, todo, workers), 1):
+        progress.check_cancelled()
+        progress.stage("synthesize", f"Simulated {scan_id} ({done} of {len(todo)})")
+        progress.advance(0.0 if not todo else 0.1 * done / len(todo))
+    rows = [_manifest_row(task, json.loads(_truth_path(folder, task.scan_id).read_text())) for task in tasks]
+    write_text(folder / "manifest.csv", csv_text(MANIFEST, rows))
+    return rows
+
+
+def tasks_of(plan: Plan) -> list[Task]:
+    """The scans of a plan; the same plan gives the same ones."""
+    maps = plan.label_maps
+    lost = [path for path in maps if not Path(path).is_file()]
+    if lost:
+        raise InputError(f"{len(lost)} label maps are missing: {', '.join(lost[:3])}.")
+    if not 0 <= plan.validation_maps < len(maps):
+        raise InputError(
+            f"Of {len(maps)} label maps {plan.validation_maps} are for validation; leave one for training."
+        )
+    tasks = []
+    for number, path in enumerate(maps):
+        split = VALIDATION if number >= len(maps) - plan.validation_maps else TRAIN
+        for scan in range(plan.scans_per_map):
+            index = number * plan.scans_per_map + scan
+            rng = np.random.default_rng([plan.seed, index])
+            count = 0 if index % 5 == 4 else max(1, int(rng.poisson(plan.microbleeds)))
+            name = f"{Path(path).name.split('.')[0]}_{scan:02d}"
+            spacing = plan.slice_mm[index % len(plan.slice_mm)]
+            tasks.append(Task(name, path, split, spacing, count, (plan.seed, index, 7), plan.fine_mm, plan.pixel_mm))
+    return tasks
+
+
+def simulate(task: Task) -> SyntheticScan:
+    """The scan of a task."""
+    rng = np.random.default_rng(task.seed)
+    head = read_head_map(Path(task.label_map))
+    protocol = _protocol(rng, task)
+    shape, spacing, per_slice = fine_grid(FIELD_OF_VIEW_MM, protocol, task.fine_mm)
+    block = draw_block(rng, shape, spacing, head.brain_center + rng.normal(0, 2, 3))
+    return synthesize(rng, head, block, protocol, per_slice, task.microbleeds)
+
+
+def write_scan(folder: Path, scan_id: str, scan: SyntheticScan) -> None:
+    """Write one scan; its truth last, which says that the scan is complete."""
+    image, labels = as_volumes(scan)
+    write_volume(image, folder / IMAGES / f"{scan_id}.nii.gz")
+    write_volume(labels, folder / LABELS / f"{scan_id}.nii.gz")
+    for name, array in ((CLASS_MAPS, scan.classes), (BRAINS, scan.brain.astype(np.uint8))):
+        write_volume(image.with_array(array), folder / name / f"{scan_id}.nii.gz")
+    rows = truth_rows(scan_id, scan, image)
+    write_text(folder / TRUTH / f"{scan_id}.csv", csv_text(TRUTH_COLUMNS, rows))
+    write_json(_truth_path(folder, scan_id), {"protocol": asdict(scan.protocol), "objects": rows})
+
+
+def truth_rows(scan_id: str, scan: SyntheticScan, image: Volume) -> list[dict[str, Any]]:
+    """One row for each microbleed: place in RAS mm, visible diameter, peak loss, tissue."""
+    rows = []
+    for lesion in scan.lesions:
+        x, y, z = image.ras_from_ijk(np.array(lesion.center_kji[::-1])[None])[0]
+        place = {"x": round(float(x), 2), "y": round(float(y), 2), "z": round(float(z), 2)}
+        size = {"diameter_mm": round(lesion.diameter_mm, 2), "loss": round(lesion.loss, 3)}
+        known = {"scan_id": scan_id, "id": lesion.id, "kind": "microbleed", "label": lesion.tissue}
+        rows.append({**known, **place, **size, "visible": int(lesion.visible)})
+    return rows
+
+
+def _protocol(rng: np.random.Generator, task: Task) -> Protocol:
+    protocol = draw_protocol(rng, pixel_mm=task.pixel_mm, slice_spacing_mm=task.slice_mm)
+    # What the fine grid cannot hold cannot be acquired.
+    return replace(protocol, resolution_mm=max(protocol.resolution_mm, task.fine_mm))
+
+
+def _make(job: tuple[Path, Task]) -> str:
+    folder, task = job
+    write_scan(folder, task.scan_id, simulate(task))
+    return task.scan_id
+
+
+def _made(folder: Path, tasks: Sequence[Task], workers: int) -> Iterator[str]:
+    jobs = [(folder, task) for task in tasks]
+    if workers < 2:
+        yield from map(_make, jobs)
+        return
+    # A forked child of a process that has used torch may hang.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_make, jobs)
+
+
+def _truth_path(folder: Path, scan_id: str) -> Path:
+    return folder / TRUTH / f"{scan_id}.json"
+
+
+def _check_same(path: Path, plan: Plan) -> None:
+    own = json.loads(json.dumps(asdict(plan)))
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != own:
+        raise InputError(f"{path.parent} holds a collection of another plan; choose another folder.")
+    write_json(path, own)
+
+
+def _manifest_row(task: Task, truth: Mapping[str, Any]) -> dict[str, Any]:
+    protocol = truth["protocol"]
+    return {
+        "scan_id": task.scan_id,
+        "subject_id": Path(task.label_map).name.split(".")[0],
+        "image": f"{IMAGES}/{task.scan_id}.nii.gz",
+        "label": f"{LABELS}/{task.scan_id}.nii.gz",
+        "dataset": "synthetic",
+        "sequence": protocol["sequence"],
+        "field_strength_t": protocol["field_t"],
+        "echo_time_ms": round(protocol["echo_time_ms"], 2),
+        "role": SYNTHETIC if task.microbleeds else NEGATIVE,
+        "split": task.split,
+        "n_microbleeds": sum(entry["kind"] == "microbleed" and entry["visible"] for entry in truth["objects"]),
+    }

@@ -1,0 +1,93 @@
+"""Batches of patches, made ahead of time by worker processes where there are any."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from CMBNetLib.grid import spacing_of
+from CMBNetTrainingLib.augmentation import Augmentation, thickened
+from CMBNetTrainingLib.lesion_implants import with_fresh_lesion
+from CMBNetTrainingLib.patches import Batch, Draw, PatchPlan, Sampling, cut, patch_size
+from CMBNetTrainingLib.synthesis import MICROBLEED
+from CMBNetTrainingLib.training_processes import Team
+from CMBNetTrainingLib.training_scans import TrainingScan
+
+Patches = tuple[Tensor, Tensor, float]
+
+
+class PatchMaker:
+    """Cuts and changes the patches of a batch; the same draw gives the same patch.
+
+    Parameters
+    ----------
+    augmentation
+        Preset.
+    classes
+        Of the network; 2: mimics are background.
+    fresh
+        Share of patches without a microbleed that get a newly simulated one.
+    """
+
+    def __init__(
+        self, scans: Sequence[TrainingScan], sampling: Sampling, augmentation: str, classes: int, fresh: float = 0.0
+    ) -> None:
+        self.scans, self.sampling, self._classes, self._fresh = scans, sampling, classes, fresh
+        self._augment = Augmentation(augmentation, cube=sampling.pixels == sampling.slices)
+        self.hard: Mapping[str, np.ndarray] = {}
+
+    def batch(self, batch: Batch, share: slice = slice(None)) -> Patches:
+        """Images (float32) and classes (uint8), (b, k, j, i), and the slice spacing in mm, of a share of a batch."""
+        slice_mm = float(np.mean([self.scans[draw.scan].slice_mm for draw in batch.draws]))
+        size = patch_size(self.sampling, slice_mm, batch.thick)
+        made = [self.patch(draw, size, batch.thick) for draw in batch.draws[share]]
+        return torch.stack([m[0] for m in made]), torch.stack([m[1] for m in made]), slice_mm * batch.thick
+
+    def patch(self, draw: Draw, size: tuple[int, int, int], thick: int) -> tuple[Tensor, Tensor]:
+        """One patch of ``size`` voxels of the scan, re-sliced and changed."""
+        scan, rng = self.scans[draw.scan], np.random.default_rng(draw.seed)
+        image, classes = cut(rng, scan, draw.kind, size, self.sampling, self.hard.get(scan.entry.scan_id))
+        if self._fresh and rng.random() < self._fresh and not (classes == MICROBLEED).any():
+            i, j, k = spacing_of(scan.ijk_to_ras)
+            image, classes = with_fresh_lesion(rng, image, classes, (k, j, i))
+        image, classes = thickened(image, classes, thick)
+        x, y = self._augment(image, classes, draw.seed)
+        if self._classes == 2:
+            y = torch.where(y == 2, torch.zeros_like(y), y)
+        return x, y
+
+
+class _Steps(Dataset[Patches]):
+    """Step number -> this process's patches."""
+
+    def __init__(self, maker: PatchMaker, plan: PatchPlan, share: slice) -> None:
+        self._maker, self._plan, self._share = maker, plan, share
+
+    def __getitem__(self, step: int) -> Patches:
+        return self._maker.batch(self._plan[step], self._share)
+
+
+def batches(
+    maker: PatchMaker, plan: PatchPlan, steps: range, team: Team, workers: int, *, pin: bool = False
+) -> Iterator[Patches]:
+    """This process's share of the batches of ``steps``, in order, whatever the number of workers."""
+    share = team.share(len(plan[steps.start].draws))
+    options: dict[str, Any] = {"num_workers": workers}
+    if workers:
+        # Scans are mapped into memory: a forked worker shares them, a spawned one would get copies.
+        options["multiprocessing_context"] = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+    # As lists: torch iterates a range of steps as a sampler.
+    loader = DataLoader(
+        _Steps(maker, plan, share),
+        batch_size=None,
+        sampler=list(steps),
+        pin_memory=pin,
+        **options,  # type: ignore[arg-type]
+    )
+    return iter(loader)

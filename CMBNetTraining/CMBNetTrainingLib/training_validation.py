@@ -1,0 +1,144 @@
+"""Validation as users meet the model: whole scans through inference, lesions matched as evaluation matches them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from CMBNetEvaluationLib.froc import RATES as FROC_RATES
+from CMBNetEvaluationLib.froc import average_precision, froc_curve, gather_candidates, sensitivity_at
+from CMBNetEvaluationLib.gallery import Gallery
+from CMBNetEvaluationLib.lesions import LesionSet, lesions_from_mask, lesions_from_voxels
+from CMBNetEvaluationLib.pairs import Pair
+from CMBNetEvaluationLib.scan_evaluation import ComparedScan, EvaluationSettings, compare, join_ignored
+from CMBNetLib.candidates import find_candidates
+from CMBNetLib.grid import Grid
+from CMBNetLib.inference import infer
+from CMBNetLib.network import AnisotropicUNet
+from CMBNetLib.progress import Progress
+from CMBNetTrainingLib.synthesis import IGNORE
+from CMBNetTrainingLib.training_scans import TrainingScan
+
+# Lowest score of a candidate that is kept, in validation and in the bundle.
+FLOOR = 0.05
+_CONNECTIVITY = 26
+
+
+@dataclass(frozen=True, eq=False)
+class ValidatedScan:
+    """Candidates and reference of one scan, and their comparison with every candidate called."""
+
+    scan: TrainingScan
+    candidates: LesionSet
+    compared: ComparedScan
+
+
+def validate_scans(
+    network: AnisotropicUNet, scans: Iterable[TrainingScan], device: str, progress: Progress
+) -> list[ValidatedScan]:
+    """Detect in whole scans and match."""
+    validated = []
+    for scan in scans:
+        progress.check_cancelled()
+        candidates = candidates_of(network, scan, device, progress)
+        validated.append(ValidatedScan(scan, candidates, compare_scan(scan, candidates, FLOOR)))
+    return validated
+
+
+def candidates_of(network: AnisotropicUNet, scan: TrainingScan, device: str, progress: Progress) -> LesionSet:
+    """The candidates of a scan down to `FLOOR`, as detection finds them."""
+    prepared = scan.prepared()
+    probability, _ = infer(network, prepared, device, progress)
+    found = find_candidates(prepared.image.with_array(probability[0]), prepared.brain, FLOOR)
+    labels = found.labels.array.ravel()
+    voxels = np.flatnonzero(labels)
+    return lesions_from_voxels(
+        found.labels.grid, voxels, labels[voxels].astype(np.int64) - 1, scores=np.array(found.scores)
+    )
+
+
+def compare_scan(scan: TrainingScan, candidates: LesionSet, threshold: float) -> ComparedScan:
+    """Match the candidates from ``threshold`` on with the scan's microbleeds; the ranking is of all of them."""
+    reference = reference_of(scan, candidates.grid)
+    called = candidates.subset(candidates.scores >= threshold)
+    pair = _pair(scan)
+    result = compare(pair, called, reference, EvaluationSettings(threshold=threshold, floor=FLOOR), ranked=candidates)
+    return ComparedScan(result, called, reference)
+
+
+def reference_of(scan: TrainingScan, grid: Grid | None) -> LesionSet:
+    """The microbleeds of a scan; what is not to be judged inside the brain (too faint to be seen) is ignored."""
+    grid = grid or scan.prepared().image.grid
+    labels = np.asarray(scan.lesions).ravel()
+    voxels = np.flatnonzero(labels)
+    ids, owner = np.unique(labels[voxels], return_inverse=True)
+    reference = lesions_from_voxels(grid, voxels, owner, ids=ids)
+    unjudged = (np.asarray(scan.classes) == IGNORE) & (np.asarray(scan.brain) > 0)
+    faint = lesions_from_mask(grid, np.flatnonzero(unjudged), _CONNECTIVITY)
+    return join_ignored(reference, faint) if len(faint) else reference
+
+
+def figures(validated: Sequence[ValidatedScan]) -> dict[str, float]:
+    """Lesion-level figures over all scans.
+
+    Returns
+    -------
+    dict
+        ``scans``, ``lesions``, and where there is a lesion: ``froc`` (mean sensitivity at 1/8 to 8 false positives a
+        scan), ``average_precision``, ``best_f1`` with the ``threshold`` it is reached at, ``sensitivity_at_1`` and
+        ``_at_2`` false positives a scan.
+    """
+    results = [entry.compared.result for entry in validated]
+    counts = {"scans": float(len(results)), "lesions": float(sum(result.n_reference for result in results))}
+    candidates = gather_candidates(results)
+    if candidates is None:
+        return counts
+    curve = froc_curve(candidates)
+    lesions = counts["lesions"]
+    true, false = curve.sensitivity * lesions, curve.false_positives_per_scan * counts["scans"]
+    f1 = 2 * true / np.maximum(true + false + lesions, 1)
+    best = int(f1.argmax()) if len(f1) else -1
+    return counts | {
+        "froc": float(np.mean([sensitivity_at(curve, rate) for rate in FROC_RATES])),
+        "average_precision": average_precision(candidates),
+        "best_f1": float(f1[best]) if len(f1) else 0.0,
+        "threshold": float(curve.thresholds[best]) if len(f1) else 0.5,
+        "sensitivity_at_1": sensitivity_at(curve, 1.0),
+        "sensitivity_at_2": sensitivity_at(curve, 2.0),
+    }
+
+
+def draw_false_calls(validated: Sequence[ValidatedScan], threshold: float, folder: Path, most: int) -> None:
+    """Pictures of missed microbleeds and of false positives from ``threshold`` on, the surest mistakes first."""
+    mistakes = []
+    for entry in validated:
+        compared = compare_scan(entry.scan, entry.candidates, threshold)
+        for call in compared.result.calls:
+            if call.outcome in ("FP", "FN"):
+                mistakes.append((-(call.score or 0.0), call.outcome, entry, compared, call))
+    chosen = sorted(mistakes, key=lambda item: item[:2])
+    missed = [item for item in chosen if item[1] == "FN"][: most // 2]
+    shown = missed + [item for item in chosen if item[1] == "FP"][: most - len(missed)]
+    gallery = Gallery(folder, ("FN", "FP"))
+    for entry in validated:
+        calls = tuple(call for *_, owner, _compared, call in shown if owner is entry)
+        drawn = next((item[3] for item in shown if item[2] is entry), None)
+        if drawn is not None:
+            gallery(_pair(entry.scan), replace(drawn, result=replace(drawn.result, calls=calls)))
+
+
+def hard_voxels(scan: TrainingScan, candidates: LesionSet, most: int = 50) -> list[list[int]]:
+    """Centres ``[k, j, i]`` of the surest false positives in a scan."""
+    compared = compare_scan(scan, candidates, FLOOR)
+    false = sorted((c for c in compared.result.calls if c.outcome == "FP"), key=lambda c: -(c.score or 0.0))[:most]
+    ras = np.array([call.center_ras for call in false]).reshape(-1, 3)
+    inverse = np.linalg.inv(scan.ijk_to_ras)
+    ijk = np.rint(ras @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+    return np.clip(ijk[:, ::-1], 0, np.array(scan.image.shape) - 1).tolist()
+
+
+def _pair(scan: TrainingScan) -> Pair:
+    return Pair(scan.entry.scan_id, scan.entry.scan_id, image=scan.entry.image)
