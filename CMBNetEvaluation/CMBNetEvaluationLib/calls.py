@@ -10,7 +10,7 @@ import numpy as np
 from .lesions import LesionSet
 from .matching import Matching, Relation
 from .scan_result import Call
-from .surface import surface_distances, surface_points
+from .surface import surface_distances, surface_points_by_lesion
 
 
 def calls_of(
@@ -63,7 +63,7 @@ class _Describer:
         self._relation = relation
         self._volumes = {side: lesions.volumes_mm3 for side, lesions in self._sides.items()}
         self._elongations = {side: lesions.elongations() for side, lesions in self._sides.items()}
-        self._voxels = {side: _voxels_by_lesion(lesions) for side, lesions in self._sides.items()}
+        self._surface = {side: surface_points_by_lesion(lesions) for side, lesions in self._sides.items()}
         self._millimetres = np.linalg.norm(
             prediction.centers_ras[:, None] - reference.centers_ras[None], axis=2
         ).reshape(len(prediction), len(reference))
@@ -136,17 +136,7 @@ class _Describer:
         }
 
     def _surfaces(self, number: int, partner: int) -> tuple[float, float] | None:
-        grid = self._sides["reference"].grid
-        if grid is None or any(lesions.from_points for lesions in self._sides.values()):
-            return None
-        first = surface_points(self._voxels["prediction"][number], grid)
-        return surface_distances(first, surface_points(self._voxels["reference"][partner], grid))
-
-
-def _voxels_by_lesion(lesions: LesionSet) -> list[np.ndarray]:
-    """Sorted flat voxel indices of each lesion."""
-    order = np.argsort(lesions.owner, kind="stable")
-    return np.split(lesions.voxels[order], np.cumsum(lesions.n_voxels)[:-1]) if len(lesions) else []
+        return surface_distances(self._surface["prediction"][number], self._surface["reference"][partner])
 
 
 def _stated(value: Any) -> float:

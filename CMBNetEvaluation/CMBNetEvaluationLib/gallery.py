@@ -127,7 +127,8 @@ def lesion_at(lesions: LesionSet, points_ras: np.ndarray) -> np.ndarray:
     inside = ((ijk >= 0) & (ijk < grid.shape_ijk)).all(axis=1)
     found = np.zeros(len(ijk), dtype=bool)
     flat = np.ravel_multi_index(tuple(ijk[inside][:, ::-1].T), array_shape(grid))
-    found[inside] = np.isin(flat, lesions.voxels)
+    place = np.minimum(np.searchsorted(lesions.voxels, flat), len(lesions.voxels) - 1)
+    found[inside] = lesions.voxels[place] == flat
     return found.reshape(shape)
 
 

@@ -91,12 +91,18 @@ def label_components(
     return _in_order_of_appearance(connected_components(graph, directed=False)[1])
 
 
-def surface_voxels(voxels: np.ndarray, shape: Shape) -> np.ndarray:
-    """True for each voxel of which at least one of the six neighbours is not in the set (or not in the image)."""
+def surface_voxels(voxels: np.ndarray, shape: Shape, owner: np.ndarray | None = None) -> np.ndarray:
+    """True for each voxel of which at least one of the six neighbours is not in the set (or not in the image).
+
+    With ``owner``, the lesion of each voxel, neighbours of another lesion are not in the set.
+    """
     position = coordinates(voxels, shape)
     inner = np.zeros(len(voxels), dtype=np.int64)
     for step in offsets(6):
         first, second = neighbour_positions(voxels, position, shape, step)
+        if owner is not None:
+            same = owner[first] == owner[second]
+            first, second = first[same], second[same]
         inner[first] += 1
         inner[second] += 1
     return inner < 6

@@ -82,7 +82,8 @@ def measure(listing: Path) -> None:
         answers[name] = answer(judge, *arrays, images[1].GetSpacing()[::-1])
     seconds = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    report = {"version": version("panoptica"), "seconds": seconds, "peak_mib": memory, "answers": answers}
+    cost = {"seconds": seconds, "cpu_s": time.process_time(), "peak_mib": memory}
+    report = {"version": version("panoptica"), **cost, "answers": answers}
     print(json.dumps(report))
 
 

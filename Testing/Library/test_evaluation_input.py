@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -116,6 +117,14 @@ def test_an_empty_prediction_is_a_prediction_with_an_empty_ranking(tmp_path: Pat
         assert not result.missing_prediction
 
 
+def test_files_of_several_gzip_members_are_read(tmp_path: Path, reference: Path) -> None:
+    """Parallel packers write them; their last checksum is not that of the whole."""
+    path = as_labels(tmp_path)
+    content = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(content[:5000]) + gzip.compress(content[5000:]))
+    assert outcome(one(path, reference)) == (1, 0, 1)
+
+
 def test_a_detection_with_its_candidate_map_has_outlines(tmp_path: Path, reference: Path) -> None:
     path = as_detection(tmp_path)
     write_labels(tmp_path / "s1_candidates.nii.gz", REFERENCE)
@@ -199,6 +208,15 @@ def cut_off(folder: Path) -> Path:
     return path
 
 
+def altered(folder: Path) -> Path:
+    """Unpacks without a fault, but the checksum tells that it is not what was written."""
+    path = write_labels(folder / "altered.nii.gz", REFERENCE)
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[-1] ^= 1
+    path.write_bytes(gzip.compress(bytes(content))[:-8] + path.read_bytes()[-8:])
+    return path
+
+
 def no_image(folder: Path) -> Path:
     path = folder / "text.nii.gz"
     path.write_text("not an image")
@@ -262,7 +280,9 @@ def unknown_kind(folder: Path) -> Path:
 
 
 BAD = (
-    (cut_off, "damaged|cut off"), (no_image, "no NIfTI file"), (negative, "negative"), (not_numbers, "not numbers"),
+    (cut_off, "damaged|cut off"),
+    (altered, "altered"),
+    (no_image, "no NIfTI file"), (negative, "negative"), (not_numbers, "not numbers"),
     (above_one, "above 1"), (a_scan, "looks like a scan"), (no_positions, "no position columns"),
     (bad_number, "not a number"), (long_row, "has 4 cells"), (other_json, "no detection file"),
     (torn_json, "as JSON"), (candidate_without_place, "without id, score, centre"),
