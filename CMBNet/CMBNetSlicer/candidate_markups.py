@@ -14,6 +14,7 @@ from CMBNetSlicer.microbleed_terminology import region_name
 # Points carry this before the candidate's id, so that they are found again after a user removed some.
 _PREFIX = "C"
 _COLOUR = (1.0, 1.0, 0.0)
+_CROSS_MM = 14.0  # the gap is a third of it: larger than most microbleeds
 
 
 def make_points(node: Any, record: DetectionRecord) -> None:
@@ -54,12 +55,12 @@ def _candidate_id(node: Any, index: int) -> int | None:
 
 
 def _style(node: Any) -> None:
-    """Small rings without a label: the lesion must stay visible, and the table holds the numbers."""
+    """Crosses with a gap in the middle and without a label: the lesion must stay visible, the table has the numbers."""
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
-    display.SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Circle2D)
+    display.SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Cross2D)
     display.SetUseGlyphScale(False)
-    display.SetGlyphSize(8.0)  # mm
+    display.SetGlyphSize(_CROSS_MM)
     display.SetColor(*_COLOUR)
     display.SetSelectedColor(*_COLOUR)
     display.SetPointLabelsVisibility(False)

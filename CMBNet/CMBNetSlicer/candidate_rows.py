@@ -12,7 +12,8 @@ from CMBNetLib.candidates import Candidate
 from CMBNetSlicer.microbleed_terminology import region_name
 
 _ID_ROLE = qt.Qt.UserRole
-_LAST_WIDTH = 60  # pixels at least; the last column takes what is left of the panel
+# Pixels at least: the first column also holds the arrow of the sorting, the last one takes what is left of the panel.
+_FIRST_WIDTH, _LAST_WIDTH = 48, 60
 
 
 class CandidateRows:
@@ -33,7 +34,7 @@ class CandidateRows:
         titles = (_("No."), _("Score"), _("Ø mm"), _("Zone"), _("Side"), _("Region"))
         table.columnCount = len(titles)
         table.setHorizontalHeaderLabels(list(titles))
-        for column, width in enumerate((44, 46, 48, 92, 54, _LAST_WIDTH)):
+        for column, width in enumerate((_FIRST_WIDTH, 46, 48, 92, 54, _LAST_WIDTH)):
             table.setColumnWidth(column, width)
         table.itemSelectionChanged.connect(self._selection_changed)
 
@@ -49,6 +50,7 @@ class CandidateRows:
                 self._table.setItem(row, column, item)
         if candidates:
             self._table.resizeColumnsToContents()
+            self._table.setColumnWidth(0, _FIRST_WIDTH)
             self._table.setColumnWidth(self._table.columnCount - 1, _LAST_WIDTH)
         self._table.sortByColumn(0, qt.Qt.AscendingOrder)
         self._table.sortingEnabled = True

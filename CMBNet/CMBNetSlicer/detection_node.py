@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import slicer
@@ -14,7 +15,7 @@ from CMBNetSlicer.microbleed_segmentation import show_microbleeds
 from CMBNetSlicer.scene_nodes import nodes_of_class
 
 ATTRIBUTE, MARK = "CMBNet.Detection", "1"  # name and value that mark the text nodes with a detection
-_THRESHOLD = "CMBNet.Threshold"
+_THRESHOLD, _REPORT = "CMBNet.Threshold", "CMBNet.Report"
 SCAN, SEGMENTATION, POINTS, TABLE = "scan", "segmentation", "points", "table"
 
 
@@ -74,6 +75,18 @@ class DetectionNode:
     def table(self) -> Any:
         """The table of all candidates, or None."""
         return self.node.GetNodeReference(TABLE)
+
+    @property
+    def report(self) -> Path | None:
+        """The report of the run, if its files were kept and it is still there."""
+        text = self.node.GetAttribute(_REPORT)
+        return Path(text) if text and Path(text).is_file() else None
+
+    def remember_files(self, detection_file: Path) -> None:
+        """Note where the files of the run lie, beside its detection file."""
+        name = self.record.document["files"].get("report")
+        if name:
+            self.node.SetAttribute(_REPORT, str(detection_file.parent / name))
 
     @property
     def threshold(self) -> float:

@@ -49,6 +49,7 @@ class DetectionPanel(VTKObservationMixin):
         self.ui, self.logic, self.make_command = ui, logic, make_command
         self.parameters: DetectionParameters | None = None
         self._job_input: JobInput | None = None
+        self._kept: Path | None = None
         self._scan_id = ""
         self.inputs = InputsSection(ui, self._operating_point_chosen)
         self.results = ResultsSection(ui, self._detection_chosen, self._threshold_chosen)
@@ -82,7 +83,8 @@ class DetectionPanel(VTKObservationMixin):
 
     def _command(self, folder: Path) -> JobCommand:
         self._job_input = write_job_input(self.parameters.inputVolume, folder)
-        return self.make_command(self._job_input.path, folder / "results", run_settings(self.parameters))
+        self._kept = Path(self.parameters.outputFolder) if self.parameters.outputFolder else None
+        return self.make_command(self._job_input.path, self._kept or folder / "results", run_settings(self.parameters))
 
     def _finish(self, path: str) -> str:
         """Add the result of a run to the scene; returns what to tell the user."""
@@ -93,10 +95,14 @@ class DetectionPanel(VTKObservationMixin):
             detection = add_detection(path, scan, self._job_input)
         except CMBNetError as problem:
             return str(problem)
+        if self._kept is not None:
+            detection.remember_files(Path(path))
         self.parameters.detection = detection.node
         self._take_threshold(detection.threshold)
         show_scan(slicer.mrmlScene, scan)
-        return _("Done: {count} microbleeds.").format(count=detection.n_microbleeds)
+        done = _("Done: {count} microbleeds.").format(count=detection.n_microbleeds)
+        files = "" if self._kept is None else _(" The files are in {folder}.").format(folder=self._kept)
+        return done + files
 
     def _operating_point_chosen(self, name: str) -> None:
         """Called by the inputs, which hold the same parameters."""

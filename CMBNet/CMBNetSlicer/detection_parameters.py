@@ -28,6 +28,8 @@ class DetectionParameters:
         Score from which a candidate is a microbleed.
     device
         ``auto``, ``cpu`` or ``cuda``.
+    outputFolder
+        Folder that also gets the result files; empty when they are not wanted.
     detection
         The detection shown in the panel (a text node, see `detection_node`).
     """
@@ -37,6 +39,7 @@ class DetectionParameters:
     operatingPoint: str = "balanced"
     threshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
     device: Annotated[str, Choice(list(DEVICES))] = "auto"
+    outputFolder: str = ""
     detection: vtkMRMLTextNode
 
 

@@ -1,10 +1,11 @@
-"""The inputs of the panel: scan, model, operating point and device."""
+"""The inputs of the panel: scan, model, operating point, device, and where the files go."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import ctk
 import slicer
 from slicer.i18n import tr as _
 
@@ -40,6 +41,8 @@ class InputsSection:
         ui.modelBox.currentTextChanged.connect(self._model_chosen)
         ui.operatingPointBox.currentTextChanged.connect(self._operating_point_chosen)
         ui.deviceBox.currentTextChanged.connect(self._device_chosen)
+        ui.outputPath.filters = ctk.ctkPathLineEdit.Dirs
+        ui.outputPath.currentPathChanged.connect(self._output_chosen)
 
     @property
     def model(self) -> Bundle | None:
@@ -68,11 +71,14 @@ class InputsSection:
         self._fill_operating_points()
         choose(self._ui.operatingPointBox, parameters.operatingPoint)
         choose(self._ui.deviceBox, parameters.device)
+        if self._ui.outputPath.currentPath != parameters.outputFolder:  # or the caret jumps while a user types
+            self._ui.outputPath.currentPath = parameters.outputFolder
         self._showing = False
 
     def set_enabled(self, enabled: bool) -> None:
         """Allow or forbid choosing what a run needs; the operating point can be changed at any time."""
-        for widget in (self._ui.scanSelector, self._ui.modelBox, self._ui.deviceBox):
+        ui = self._ui
+        for widget in (ui.scanSelector, ui.modelBox, ui.deviceBox, ui.outputPath):
             widget.enabled = enabled
 
     def threshold(self, operating_point: str) -> float | None:
@@ -112,6 +118,10 @@ class InputsSection:
     def _device_chosen(self, _title: str) -> None:
         if self._listening():
             self._parameters.device = chosen(self._ui.deviceBox)
+
+    def _output_chosen(self, path: str) -> None:
+        if self._listening():
+            self._parameters.outputFolder = str(path).strip()
 
     def _listening(self) -> bool:
         """Whether a change comes from the user and not from `show`."""

@@ -57,7 +57,18 @@ class PackagesSection:
         if state.kind != "ready":  # the user has to act, or to know why it takes so long
             self._ui.packagesCollapsibleButton.collapsed = False
         self._ui.packagesLabel.text = state.text
+        self._ui.packagesCollapsibleButton.text = _title(state.kind)
         self._ui.installButton.enabled = state.kind in ("missing", "failed")
         self._ui.installButton.text = _("Try again") if state.kind == "failed" else _("Install packages")
         if state.kind == "installing":
             slicer.app.processEvents()  # pip blocks: the line must be on the screen before
+
+
+def _title(kind: str) -> str:
+    """The title of the section, which shows while the section is closed too."""
+    return {
+        "ready": _("Packages: ready"),
+        "missing": _("Packages: missing"),
+        "installing": _("Packages: installing"),
+        "failed": _("Packages: installation failed"),
+    }[kind]

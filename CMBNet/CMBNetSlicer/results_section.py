@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -40,6 +41,7 @@ class ResultsSection:
         ui.detectionSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._detection_chosen)
         ui.thresholdSlider.valueChanged.connect(self._slider_moved)
         ui.showAllBox.toggled.connect(self._show_all_toggled)
+        ui.reportButton.clicked.connect(self._open_report)
 
     def show(self, node: Any) -> None:
         """Show the detection of this text node; None shows none."""
@@ -88,6 +90,7 @@ class ResultsSection:
         remarks = [] if detection is None else detection.record.remarks
         self._ui.remarksLabel.text = "\n".join(remarks)
         self._ui.remarksLabel.visible = bool(remarks)
+        self._ui.reportButton.enabled = detection is not None and detection.report is not None
 
     def _detection_chosen(self, node: Any) -> None:
         if not self._showing:
@@ -97,6 +100,11 @@ class ResultsSection:
         if not self._showing and self.detection is not None:
             self.set_threshold(float(value))
             self._on_threshold(float(value))
+
+    def _open_report(self, _checked: bool = False) -> None:
+        report = None if self.detection is None else self.detection.report
+        if report is not None:
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(report)))
 
     def _show_all_toggled(self, _checked: bool) -> None:
         self._update()

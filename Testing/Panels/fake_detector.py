@@ -64,7 +64,7 @@ def make_result(scan: Volume, threshold: float, operating_point: str | None) -> 
 
 
 def write_detection(result: DetectionResult, folder: Path) -> Path:
-    """The two files that the application reads: the detection file and the label map of all candidates."""
+    """The files that the application uses: the detection file, the label map of all candidates, the report."""
     folder.mkdir(parents=True, exist_ok=True)
     document = detection_document(result)
     name = result.scan.name
@@ -72,7 +72,9 @@ def write_detection(result: DetectionResult, folder: Path) -> Path:
         "microbleeds": f"{name}_microbleeds.nii.gz",
         "candidates": f"{name}_candidates.nii.gz",
         "csv": f"{name}_microbleeds.csv",
+        "report": f"{name}_report.html",
     }
+    (folder / document["files"]["report"]).write_text("<p>A report</p>")
     write_volume(result.labels, folder / document["files"]["candidates"])
     path = folder / f"{name}_detection.json"
     path.write_text(json.dumps(document))

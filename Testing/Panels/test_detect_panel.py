@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import panel_driver
 import pytest
+import qt
 import slicer
 from panel_driver import PanelDriver, add_scan, wait_until
 
@@ -123,6 +124,26 @@ def test_the_parameters_reach_the_command_line(panel: PanelDriver) -> None:
     assert panel.detection.threshold == pytest.approx(0.8)
     assert panel.detection.record.document["settings"]["operating_point"] == "specific"
     assert panel.parameters.device == "cpu"
+
+
+def test_a_chosen_folder_gets_the_files_and_the_report_opens(
+    panel: PanelDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    panel.choose_scan(add_scan("Visit 1"))
+    assert panel.detect()
+    assert not panel.ui.reportButton.enabled
+    panel.ui.outputPath.currentPath = str(tmp_path / "results")
+    assert panel.detect()
+    assert panel.ui.stageLabel.text == f"Done: 3 microbleeds. The files are in {tmp_path / 'results'}."
+    report = tmp_path / "results" / "Visit_1_report.html"
+    assert report.is_file()
+    panel.ui.reportButton.click()
+    assert opened == [str(report)]
+    report.unlink()
+    panel.widget.enter()
+    assert not panel.ui.reportButton.enabled
 
 
 def test_a_saved_scene_opens_with_everything(panel: PanelDriver, tmp_path: Path) -> None:

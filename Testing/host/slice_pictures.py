@@ -69,6 +69,13 @@ class SlicePicture:
         flat = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
         return flat.reshape(height, width, 3)[::-1].copy()
 
+    def resize(self, size: int) -> None:
+        """Give the view sides of ``size`` pixels; its field of view stays."""
+        field = min(self.node.GetFieldOfView()[:2])
+        self.logic.ResizeSliceNode(size, size)
+        self.node.SetFieldOfView(field, field, self.node.GetFieldOfView()[2])
+        self._window.SetSize(size, size)
+
     def close(self) -> None:
         """Let go of the window."""
         self._group.SetMRMLDisplayableNode(None)
