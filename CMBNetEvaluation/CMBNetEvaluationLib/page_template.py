@@ -9,7 +9,7 @@ body{font:15px/1.45 system-ui,sans-serif;max-width:64rem;margin:1.5rem auto;padd
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #ccc}h3{font-size:1rem}
 table{border-collapse:collapse;margin:.5rem 0}
 td,th{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #e4e4e4}
-td:first-child,th:first-child{text-align:left}.note{color:#555;font-size:.88rem}
+td{white-space:nowrap}td:first-child,th:first-child{text-align:left}.note{color:#555;font-size:.88rem}
 .figures img,.wide img{max-width:100%}
 .figures{display:flex;flex-wrap:wrap;gap:1rem}.figures figure{margin:0;flex:1 1 28rem}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(21.5rem,1fr));gap:.8rem}

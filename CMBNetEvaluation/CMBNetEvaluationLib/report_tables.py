@@ -21,6 +21,7 @@ NAMES = {
     "bias": "Bias (predicted minus reference)",
     "kappa_quadratic": "Weighted kappa of burden classes, quadratic",
     "kappa_linear": "Weighted kappa of burden classes, linear",
+    "area_under_roc": "Area under the ROC curve",
     "ppv": "PPV",
     "npv": "NPV",
     "iou": "IoU",
