@@ -21,6 +21,7 @@ COMMANDS = {
     "system": ("CMBNetLib.command_system", "what this machine has, what is missing and how to get it"),
     "evaluate": ("CMBNetEvaluationLib.command_evaluate", "compare detections or readings with a reference"),
     "curate": ("CMBNetTrainingLib.command_curate", "bring data sets into one clean collection"),
+    "synthesize": ("CMBNetTrainingLib.command_synthesize", "simulate scans with known microbleeds from label maps"),
     "train": ("CMBNetTrainingLib.command_train", "train a model, or go on with a training that was stopped"),
     "export": ("CMBNetTrainingLib.command_export", "make a model of a training run"),
 }

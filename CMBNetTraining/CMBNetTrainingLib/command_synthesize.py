@@ -1,0 +1,57 @@
+"""``cmbnet synthesize``: simulate scans with microbleeds of known place and size from anatomical label maps."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from CMBNetLib.errors import InputError
+from CMBNetLib.progress import ConsoleProgress, Progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("label_maps", nargs="+", type=Path, help="label maps with FreeSurfer codes, 1 mm")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="COLLECTION")
+    parser.add_argument("--scans", type=int, default=4, help="of each label map (default: %(default)s)")
+    text = "mean number a scan; every fifth scan has none (default: %(default)s)"
+    parser.add_argument("--microbleeds", type=float, default=12.0, help=text)
+    text = "slice spacings in mm, taken in turn (default: 1 1.5 2 4)"
+    parser.add_argument("--slice-mm", type=float, nargs="+", default=[1.0, 1.5, 2.0, 4.0], metavar="MM", help=text)
+    parser.add_argument(
+        "--pixel-mm", type=float, default=0.5, metavar="MM", help="in-plane pixel (default: %(default)s)"
+    )
+    text = "grid of the simulation in mm (default: %(default)s)"
+    parser.add_argument("--fine-mm", type=float, default=0.5, metavar="MM", help=text)
+    text = "the last N label maps are for validation (default: %(default)s)"
+    parser.add_argument("--validation-maps", type=int, default=0, metavar="N", help=text)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(args: argparse.Namespace, progress: Progress) -> int:
+    """Simulate; scans that are there are kept, so a stopped run goes on. Returns the exit code."""
+    from .synthetic_collection import Plan, make_collection
+
+    _check(args)
+    plan = Plan(
+        tuple(str(path) for path in args.label_maps), args.validation_maps, args.scans, args.microbleeds,
+        args.fine_mm, args.pixel_mm, tuple(args.slice_mm), args.seed,
+    )  # fmt: skip
+    rows = make_collection(args.output, plan, progress, args.workers)
+    microbleeds = sum(int(row["n_microbleeds"]) for row in rows)
+    progress.advance(1.0)
+    progress.result({"collection": str(args.output), "n_scans": len(rows), "n_microbleeds": microbleeds})
+    progress.close()
+    if isinstance(progress, ConsoleProgress):
+        print(f"{args.output}: {len(rows)} simulated scans with {microbleeds} visible microbleeds.")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.scans < 1 or args.microbleeds < 0 or args.workers < 0 or args.seed < 0:
+        raise InputError("--scans is 1 or more; --microbleeds, --workers and --seed are 0 or more.")
+    if not 0.3 <= args.pixel_mm <= 1.5 or not 0.3 <= args.fine_mm <= 1.5:
+        raise InputError("--pixel-mm and --fine-mm lie between 0.3 and 1.5 mm.")
+    if not all(0.5 <= edge <= 7 for edge in args.slice_mm):
+        raise InputError("--slice-mm lie between 0.5 and 7 mm.")

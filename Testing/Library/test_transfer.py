@@ -1,0 +1,70 @@
+"""Weights of other networks: copied, sliced, skipped, frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from CMBNetLib.errors import InputError
+from CMBNetLib.network import AnisotropicUNet, NetworkSpec
+from CMBNetTrainingLib.training_model import freeze
+from CMBNetTrainingLib.weight_transfer import read_weights, table, transferred
+
+SMALL = NetworkSpec(filters=(4, 8))
+
+
+def outcomes(rows: list) -> dict[str, str]:  # type: ignore[type-arg]
+    return {row.name: row.outcome for row in rows}
+
+
+def test_the_same_network_is_copied(tmp_path: Path) -> None:
+    source, target = AnisotropicUNet(SMALL), AnisotropicUNet(SMALL)
+    path = tmp_path / "w.safetensors"
+    save_file({f"module.{k}": v.contiguous() for k, v in source.state_dict().items()}, path)
+    tensors, rows = transferred(target.state_dict(), read_weights(str(path)))
+    assert set(outcomes(rows).values()) == {"copied"}
+    target.load_state_dict(tensors)
+    assert torch.equal(target.head.weight, source.head.weight)
+
+
+def test_classes_and_input_channels_are_sliced() -> None:
+    source = AnisotropicUNet(NetworkSpec(filters=(4, 8), classes=5)).state_dict()
+    source["down.0.layers.0.weight"] = torch.randn(4, 13, 3, 3, 3)
+    target = AnisotropicUNet(NetworkSpec(filters=(4, 8), classes=2)).state_dict()
+    tensors, rows = transferred(target, source, channels=(1,), classes=(0, 3))
+    told = outcomes(rows)
+    assert told["head.weight"] == told["head.bias"] == told["down.0.layers.0.weight"] == "sliced"
+    assert torch.equal(tensors["head.weight"][4:], source["head.weight"][12:16])
+    assert torch.equal(tensors["down.0.layers.0.weight"][:, :4], source["down.0.layers.0.weight"][:, 4:8])
+    assert torch.equal(tensors["down.0.layers.0.weight"][:, 4], source["down.0.layers.0.weight"][:, 12])
+
+
+def test_what_does_not_fit_is_told() -> None:
+    source = AnisotropicUNet(NetworkSpec(filters=(4, 16))).state_dict() | {"extra": torch.zeros(3)}
+    _, rows = transferred(AnisotropicUNet(SMALL).state_dict(), source)
+    told = outcomes(rows)
+    assert told["down.1.layers.0.weight"] == "skipped"
+    assert told["extra"] == "not used"
+    assert "skipped" in table(rows)
+    assert "16 x 4 x 3 x 3 x 3" in table(rows)
+
+
+def test_pickles_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.pt").write_bytes(b"x")
+    with pytest.raises(InputError, match="safetensors files only"):
+        read_weights(str(tmp_path / "w.pt"))
+
+
+def test_frozen_tensors_do_not_learn() -> None:
+    network = AnisotropicUNet(SMALL)
+    norms = freeze(network, ("down.*",))
+    assert not any(p.requires_grad for p in network.down.parameters())
+    assert all(p.requires_grad for p in network.up.parameters())
+    assert len(norms) == 4
+    with pytest.raises(InputError, match="no tensor of the network fits 'dwn"):
+        freeze(network, ("dwn.*",))
+    with pytest.raises(InputError, match="nothing to train"):
+        freeze(network, ("*",))
