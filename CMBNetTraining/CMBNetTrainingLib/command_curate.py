@@ -17,7 +17,7 @@ from .collection_figure import collection_figure
 from .collection_review import fixes_path
 from .collection_splits import SplitRule, assign_splits
 from .collection_tables import write_tables
-from .curation_run import CurationTask, is_to_do, make_task, run_tasks
+from .curation_run import LOCK, CurationTask, is_to_do, make_task, run_tasks
 from .dataset_layouts import AUTO, choose_layout, layout_names
 from .folder_lock import only_one
 from .layout_files import safe_id
@@ -25,7 +25,7 @@ from .manual_fixes import ManualFix, read_fixes
 from .mark_refinement import REFINE
 from .scan_curation import PICTURES, CurationSettings
 from .source_problems import read_problems, write_problems
-from .source_scan import NEGATIVE, REAL, SYNTHETIC, Listing, SourceScan
+from .source_scan import NEGATIVE, REAL, SYNTHETIC, Listing, Problem, SourceScan
 
 HELP = "bring data sets into one clean collection"
 ROLES = (REAL, SYNTHETIC, NEGATIVE)
@@ -74,12 +74,13 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     settings, rule = _checked(args), SplitRule(args.validation, args.test, args.seed)
     layout = choose_layout(args.source, args.dataset)
     progress.stage("list", f"Listing {layout.title} in {args.source}")
-    listing = _chosen(layout.list_scans(args.source), layout.name, args.name, args.roles)
-    if not listing.scans and not listing.problems:
-        raise InputError(f"{args.source} holds no scan of the roles {', '.join(args.roles)}.")
+    listing = _named(layout.list_scans(args.source), layout.name, args.name)
     collection = Collection(args.output)
-    with only_one(collection.work / "lock"):
+    with only_one(collection.work / LOCK):
         collection.begin()
+        listing = _of_roles(_with_gone(listing, collection, args.name or layout.name), args.roles)
+        if not listing.scans and not listing.problems:
+            raise InputError(f"{args.source} holds no scan of the roles {', '.join(args.roles)}.")
         write_problems(collection.work, args.name or layout.name, listing.problems)
         for problem in listing.problems:
             progress.warning(problem.code, f"{problem.scan_id}: {problem.message}")
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         tasks = [make_task(scan, settings, fixes, args.source, args.output) for scan in listing.scans]
         todo = _to_do(tasks, collection, retry_failed=args.retry == "failed")
         progress.stage("curate", f"{len(todo)} of {len(tasks)} scans to do")
-        run_tasks(todo, args.workers, progress, collection.work / "runs.log")
+        run_tasks(todo, args.workers, progress, collection.work)
         collection.sweep()
         return _finish(collection, rule, listing, progress)
 
@@ -136,21 +137,33 @@ def _checked(args: argparse.Namespace) -> CurationSettings:
     return CurationSettings(args.refine, args.pictures, args.pixel_mm, args.slice_mm)
 
 
-def _chosen(listing: Listing, layout: str, name: str | None, roles: Sequence[str]) -> Listing:
-    """Return the scans of the roles that are wanted, renamed where a name is given."""
-    scans = tuple(scan for scan in listing.scans if scan.role in roles)
+def _named(listing: Listing, layout: str, name: str | None) -> Listing:
+    """Return the listing with the ids of scans, subjects and problems beginning with the name that is wanted."""
     if not name:
-        return Listing(scans, listing.problems)
+        return listing
 
     def renamed(text: str) -> str:
         return safe_id(name) + text.removeprefix(layout)
 
     own = (
         replace(scan, scan_id=renamed(scan.scan_id), subject_id=renamed(scan.subject_id), dataset=safe_id(name))
-        for scan in scans
+        for scan in listing.scans
     )
     problems = (replace(problem, scan_id=renamed(problem.scan_id)) for problem in listing.problems)
     return Listing(tuple(own), tuple(problems))
+
+
+def _with_gone(listing: Listing, collection: Collection, name: str) -> Listing:
+    """Add a problem for each scan of the data set that the collection has and the source no longer."""
+    listed = {scan.scan_id for scan in listing.scans}
+    here = [record["scan_id"] for record in collection.records() if record["dataset"] == safe_id(name)]
+    text = "{0} is in the collection, but the source no longer has it. To leave it out, delete its record {0}.json."
+    gone = tuple(Problem(scan_id, "gone", text.format(scan_id)) for scan_id in here if scan_id not in listed)
+    return replace(listing, problems=(*listing.problems, *gone))
+
+
+def _of_roles(listing: Listing, roles: Sequence[str]) -> Listing:
+    return replace(listing, scans=tuple(scan for scan in listing.scans if scan.role in roles))
 
 
 def _fixes(args: argparse.Namespace, scans: Sequence[SourceScan], progress: Progress) -> list[ManualFix]:

@@ -20,6 +20,7 @@ from CMBNetLib.errors import CMBNetError, EnvironmentProblem
 from CMBNetLib.progress import Progress
 
 from .collection import DONE, FAILED, Collection, State
+from .folder_lock import join
 from .manual_fixes import ManualFix
 from .scan_curation import RECORD_VERSION, CurationSettings, curate_scan
 from .source_scan import SourceError, SourceScan
@@ -27,6 +28,7 @@ from .source_scan import SourceError, SourceScan
 # How often the waiting parent looks whether it was cancelled.
 POLL_S = 0.2
 BUG = "bug"
+LOCK, LOG = "lock", "runs.log"
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,15 @@ def do_task(task: CurationTask) -> Outcome:
     return Outcome(scan_id, FAILED, message)
 
 
-def run_tasks(tasks: Sequence[CurationTask], workers: int, progress: Progress, log: Path) -> list[Outcome]:
+def run_tasks(tasks: Sequence[CurationTask], workers: int, progress: Progress, work: Path) -> list[Outcome]:
     """Do all tasks; returns how each ended.
 
     Parameters
     ----------
     workers : int
         Processes; 0 does everything in this one.
-    log : Path
-        Text file that a line is added to for each scan, with the time.
+    work : Path
+        Folder that this program has the lock of; ``runs.log`` in it gets a line for each scan, with the time.
 
     Raises
     ------
@@ -122,8 +124,9 @@ def run_tasks(tasks: Sequence[CurationTask], workers: int, progress: Progress, l
         A worker was ended by the system, the disk is full.
     """
     outcomes = []
-    with log.open("a", encoding="utf-8") as stream:
-        for outcome in _here(tasks, progress) if workers == 0 else _elsewhere(tasks, workers, progress):
+    done = _here(tasks, progress) if workers == 0 else _elsewhere(tasks, workers, progress, work / LOCK)
+    with (work / LOG).open("a", encoding="utf-8") as stream:
+        for outcome in done:
             outcomes.append(outcome)
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
             print(stamp, outcome.scan_id, outcome.status, outcome.message, file=stream, flush=True)
@@ -140,12 +143,14 @@ def _here(tasks: Sequence[CurationTask], progress: Progress) -> Iterator[Outcome
         yield do_task(task)
 
 
-def _elsewhere(tasks: Sequence[CurationTask], workers: int, progress: Progress) -> Iterator[Outcome]:
+def _elsewhere(tasks: Sequence[CurationTask], workers: int, progress: Progress, lock: Path) -> Iterator[Outcome]:
+    if not tasks:
+        return
     # Spawned, not forked: ITK and the progress bar have threads, and a fork copies their locks.
     context = multiprocessing.get_context("spawn")
     workers = min(workers, len(tasks))
-    threads = max(1, (os.cpu_count() or 1) // max(workers, 1))
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(threads,))
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(threads, lock))
     try:
         pending: set[Future[Outcome]] = {pool.submit(do_task, task) for task in tasks}
         while pending:
@@ -171,10 +176,11 @@ def _stop(pool: ProcessPoolExecutor) -> None:
         child.join(5)
 
 
-def _begin_worker(threads: int) -> None:
+def _begin_worker(threads: int, lock: Path) -> None:
     """Settings of a worker: no Ctrl-C of its own, its share of the cores, and an end when its parent dies."""
     import SimpleITK as sitk
 
+    join(lock)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
