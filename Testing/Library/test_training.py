@@ -1,0 +1,184 @@
+"""Runs: learning, logs, checkpoints, phases, early stop, kill and resume, several processes, full disk."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from CMBNetLib.errors import Cancelled, InputError
+from CMBNetLib.inference import threads
+from CMBNetLib.progress import Progress
+from CMBNetTrainingLib.trainer import train
+from CMBNetTrainingLib.training_checkpoint import LAST, checkpoint_path, read_checkpoint, write_checkpoint
+from CMBNetTrainingLib.training_config import PhaseConfig, TrainingConfig, ValidationConfig
+from CMBNetTrainingLib.training_log import read_log
+from CMBNetTrainingLib.training_manifest import ScanEntry, read_manifests
+from training_child import shared
+from training_phantoms import small_config, write_collection
+
+CHILD = Path(__file__).with_name("training_child.py")
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_collection(tmp_path_factory.mktemp("collection"))
+
+
+@pytest.fixture(scope="module")
+def entries(manifest: Path) -> list[ScanEntry]:
+    return read_manifests([manifest])
+
+
+@pytest.fixture(scope="module")
+def finished(entries: list[ScanEntry], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run."""
+    run = tmp_path_factory.mktemp("run")
+    train(small_config(run), entries, Progress())
+    return run
+
+
+def child(*arguments: object, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *launcher, str(CHILD), *map(str, arguments)]
+    # The sums of a convolution depend on the number of threads.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads()), "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, env=environment)
+
+
+def same_tensors(first: Path, second: Path) -> bool:
+    a, b = (read_checkpoint(checkpoint_path(run, LAST))[0] for run in (first, second))
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_run_leaves_logs_curves_and_checkpoints(finished: Path) -> None:
+    steps, validations = read_log(finished / "log.csv"), read_log(finished / "validation.csv")
+    assert [int(row["step"]) for row in steps] == [10, 20]
+    assert [int(row["step"]) for row in validations] == [10, 20]
+    assert float(validations[0]["lesions"]) == 8
+    assert (finished / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in (finished / "checkpoints").iterdir()} == {
+        "last.safetensors", "best_froc.safetensors", "best_best_f1.safetensors", "best_loss.safetensors"
+    }  # fmt: skip
+    assert len(list((finished / "gallery" / "step_000020").glob("*_FN_*.png"))) > 0
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(
+    manifest: Path, entries: list[ScanEntry], finished: Path, tmp_path: Path
+) -> None:
+    killed = child(manifest, tmp_path, "plain", 13)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    _, header = read_checkpoint(checkpoint_path(tmp_path, LAST))
+    assert header["step"] == 10
+    train(small_config(tmp_path), entries, Progress())
+    assert same_tensors(tmp_path, finished)
+    columns = ("step", "loss", "learning_rate")
+    logs = [[[row[c] for c in columns] for row in read_log(run / "log.csv")] for run in (tmp_path, finished)]
+    assert logs[0] == logs[1]
+    assert read_log(tmp_path / "validation.csv") == read_log(finished / "validation.csv")
+
+
+def test_a_stopped_run_saves_and_goes_on(entries: list[ScanEntry], finished: Path, tmp_path: Path) -> None:
+    class StopAt(Progress):
+        def advance(self, fraction: float) -> None:
+            if fraction >= 0.35:
+                self.cancel()
+
+    with pytest.raises(Cancelled, match="step 7"):
+        train(small_config(tmp_path), entries, StopAt())
+    assert read_checkpoint(checkpoint_path(tmp_path, LAST))[1]["step"] == 7
+    train(small_config(tmp_path), entries, Progress())
+    assert same_tensors(tmp_path, finished)
+
+
+def test_two_processes_learn_what_one_learns(manifest: Path, entries: list[ScanEntry], tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    together = child(manifest, two, "shared", launcher=launcher)
+    assert together.returncode == 0, together.stderr
+    train(shared(one), entries, Progress())
+    losses = [[float(row["loss"]) for row in read_log(run / "log.csv")] for run in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    a, b = (read_checkpoint(checkpoint_path(run, LAST))[0] for run in (one, two))
+    assert max(float((a[key] - b[key]).abs().max()) for key in a if key.startswith("average.")) < 1e-4
+
+
+def test_phases_use_their_roles_and_end_early(entries: list[ScanEntry], tmp_path: Path) -> None:
+    real = [replace(e, role="real") if e.scan_id == "scan0" else e for e in entries]
+    phases = (
+        PhaseConfig("first", ("synthetic",), steps=30, learning_rate=1e-6, patience=1, watch="sensitivity_at_2"),
+        PhaseConfig("second", ("real",), steps=5, begin_with="loss"),
+    )
+    config = small_config(
+        tmp_path, phases=phases, validation=ValidationConfig(every=5, gallery=0, hard_negatives=False)
+    )
+    state = train(config, real, Progress())
+    rows = read_log(tmp_path / "validation.csv")
+    # The first validation is the best so far, the second is no better: that ends the phase.
+    assert [(row["step"], row["phase"]) for row in rows] == [("5", "first"), ("10", "first"), ("15", "second")]
+    assert state.step == 15
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(entries: list[ScanEntry], finished: Path, tmp_path: Path) -> None:
+    first = small_config(tmp_path, validation=ValidationConfig(every=0))
+    train(first, entries, Progress())
+    before = checkpoint_path(tmp_path, LAST).read_bytes()
+    tensors, header = read_checkpoint(checkpoint_path(tmp_path, LAST))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The system refuses to write more than this, as a full disk does.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(InputError, match="Cannot write"):
+            write_checkpoint(checkpoint_path(tmp_path, LAST), tensors, header)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert checkpoint_path(tmp_path, LAST).read_bytes() == before
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.safetensors"]
+
+
+def test_a_run_does_not_go_on_with_other_settings(entries: list[ScanEntry], finished: Path) -> None:
+    config = small_config(finished)
+    config = replace(config, optimiser=replace(config.optimiser, clip_norm=1.0))
+    with pytest.raises(InputError, match=r"optimiser\.clip_norm"):
+        train(config, entries, Progress())
+
+
+def test_a_damaged_checkpoint_is_named(entries: list[ScanEntry], tmp_path: Path) -> None:
+    config = small_config(tmp_path, validation=ValidationConfig(every=0))
+    path = checkpoint_path(tmp_path, LAST)
+    path.parent.mkdir()
+    path.write_bytes(b"no safetensors")
+    with pytest.raises(InputError, match=r"last\.safetensors is damaged"):
+        train(config, entries, Progress())
+
+
+def variants(config: TrainingConfig) -> dict[str, TrainingConfig]:
+    return {
+        "seed": replace(config, loss="tversky-ce", augmentation="seed"),
+        "focal": replace(config, loss="dice-focal", optimiser=replace(config.optimiser, name="sgd")),
+        "deep": replace(config, network=replace(config.network, deep_supervision=True)),
+        "two classes": replace(config, network=replace(config.network, classes=2)),
+        "bfloat16": replace(config, precision="bfloat16"),
+        "workers": replace(config, workers=2),
+        "fresh": replace(config, sampling=replace(config.sampling, fresh_lesions=0.5)),
+    }
+
+
+@pytest.mark.parametrize("name", ["seed", "focal", "deep", "two classes", "bfloat16", "workers", "fresh"])
+def test_every_variant_lowers_its_loss(name: str, entries: list[ScanEntry], tmp_path: Path) -> None:
+    phases = (PhaseConfig(steps=60, learning_rate=2e-2, warm_up=5),)
+    config = small_config(tmp_path, phases=phases, validation=ValidationConfig(every=0))
+    train(variants(config)[name], entries, Progress())
+    losses = [float(row["loss"]) for row in read_log(tmp_path / "log.csv")]
+    assert losses[-1] < losses[0]
+
+
+def test_workers_change_nothing(entries: list[ScanEntry], finished: Path, tmp_path: Path) -> None:
+    train(small_config(tmp_path, workers=2), entries, Progress())
+    assert same_tensors(tmp_path, finished)
