@@ -13,6 +13,7 @@ from CMBNetTrainingLib.tissue import (
     DEEP_LABELS,
     VENTRICLE_LABELS,
     WHITE_MATTER_LABELS,
+    brain_of,
     labels_in,
 )
 
@@ -130,10 +131,15 @@ def random_voxels(rng: np.random.Generator, mask: np.ndarray, count: int, spacin
     return (index + rng.uniform(-0.5, 0.5, index.shape)) * spacing_mm
 
 
+def brain_litres(labels: np.ndarray, spacing_mm: np.ndarray) -> float:
+    """Volume of the brain in a block: what numbers of veins and decoys are proportional to."""
+    return float(brain_of(labels).sum() * np.prod(spacing_mm) / 1e6)
+
+
 def vein_fraction(rng: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
     """Volume fraction of veins: sulcal ones that follow CSF and cortex, medullary ones that leave the ventricles."""
     shape = labels.shape
-    litres = labels.size * float(np.prod(spacing_mm)) / 1e6
+    litres = brain_litres(labels, spacing_mm)
     sulcal = labels_in(labels, (24,)) * 2.0 + labels_in(labels, CORTEX_LABELS)
     fraction = np.zeros(shape, np.float32)
     starts = random_voxels(rng, sulcal > 0, int(rng.uniform(60, 260) * litres), spacing_mm)
@@ -188,9 +194,9 @@ def _draw_microbleed(rng: np.random.Generator, center: np.ndarray) -> Source:
     return Source("microbleed", (k, j, i), radius, chi)
 
 
-def draw_decoys(rng: np.random.Generator, labels: np.ndarray, litres: float, spacing_mm: np.ndarray) -> list[Source]:
+def draw_decoys(rng: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray) -> list[Source]:
     """Calcifications of plexus and falx, and now and then an old haemorrhage too big to be a microbleed."""
-    decoys = []
+    decoys, litres = [], brain_litres(labels, spacing_mm)
     for mask, kind, rate, radius, chi in (
         (labels_in(labels, VENTRICLE_LABELS), "calcification", 3.0, (0.6, 2.5), (-2.5, -0.8)),
         (labels_in(labels, CSF_LABELS), "calcification", 4.0, (0.4, 1.8), (-2.5, -0.8)),

@@ -92,12 +92,9 @@ def synthesize(
 ) -> SyntheticScan:
     """One scan (or a block of one) with `n_microbleeds` implanted at most."""
     fine = _fine_tissue(rng, head, block, protocol)
-    litres = float(np.isin(fine.labels, (OUTER_AIR, 0), invert=True).sum() * np.prod(block.spacing_mm) / 1e6)
     veins = vein_fraction(rng, fine.labels, block.spacing_mm)
     _add_blood(fine, veins, float(rng.uniform(0.12, 0.42)), protocol.field_t)
-    decoys = paint_sources(
-        rng, draw_decoys(rng, fine.labels, litres, block.spacing_mm), fine.chi.shape, block.spacing_mm
-    )
+    decoys = paint_sources(rng, draw_decoys(rng, fine.labels, block.spacing_mm), fine.chi.shape, block.spacing_mm)
     fine.chi += decoys
     sources = draw_microbleeds(rng, fine.labels, n_microbleeds, block.spacing_mm)
     bleed_chi = paint_sources(rng, sources, fine.chi.shape, block.spacing_mm)
