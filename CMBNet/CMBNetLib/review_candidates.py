@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from .errors import InputError
 from .reading_events import Point
 from .reading_mask import ReadingMask
+from .reading_state import Finding
 from .volume import Volume
 
 # A tenth of a voxel is rounding in a header, not another grid.
@@ -59,6 +60,17 @@ class CandidateSource:
     def shown_ids(self) -> tuple[int, ...]:
         """Candidate ids in the order in which they are shown."""
         return tuple(candidate.id for candidate in self.candidates)
+
+    def complete(self, found: Finding) -> Finding:
+        """Return a finding with the position and outline of its candidate where the reader said nothing."""
+        candidate = self.by_id.get(found.candidate) if found.candidate is not None else None
+        if candidate is None:
+            return found
+        if found.source_ras is None:
+            found = replace(found, source_ras=candidate.point_ras)
+        if found.mask is None and not found.outline_removed:
+            found = replace(found, mask=candidate.mask)
+        return found
 
 
 NO_CANDIDATES = CandidateSource("none")

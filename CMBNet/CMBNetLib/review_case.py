@@ -94,12 +94,7 @@ class CaseReview:
 
     def finding(self, key: str) -> Finding:
         """Return a finding with the position, outline and region of its source where the reader said nothing."""
-        found = self.store.state.finding(key)
-        candidate = self._candidate(key)
-        if found.source_ras is None and candidate is not None:
-            found = replace(found, source_ras=candidate.point_ras)
-        if found.mask is None and not found.outline_removed and candidate is not None:
-            found = replace(found, mask=candidate.mask)
+        found = self.source.complete(self.store.state.finding(key))
         return found if found.region is not None else replace(found, region=self._likely_region(found))
 
     def score(self, key: str) -> float | None:

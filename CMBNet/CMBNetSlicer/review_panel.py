@@ -22,7 +22,6 @@ from CMBNetSlicer.review_keys_section import KeysSection
 from CMBNetSlicer.review_mouse import SliceMouse
 from CMBNetSlicer.review_reading_section import ReadingSection
 from CMBNetSlicer.review_shortcuts import FocusFilter, ReviewShortcuts
-from CMBNetSlicer.review_sources import read_candidates
 from CMBNetSlicer.review_worklist_section import WorklistSection
 from CMBNetSlicer.scene_nodes import nodes_of_class
 
@@ -64,13 +63,13 @@ class ReviewPanel(VTKObservationMixin):
         ui: Any,
         window: Any = None,
         settings: Any = None,
-        make_loader: Callable[[], CaseLoader] = lambda: CaseLoader(lambda case: read_case(case, read_candidates)),
+        make_loader: Callable[[], CaseLoader] | None = None,
     ) -> None:
         VTKObservationMixin.__init__(self)
         self.ui = ui
         self.desk: ReviewDesk | None = None
         self._window = window if window is not None else slicer.util.mainWindow()
-        self._make_loader = make_loader
+        self._make_loader = make_loader or _loader_of_any_candidates
         self._entered = False
         self.keys = KeysSection(ui, settings if settings is not None else slicer.app.settings(), self._keys_changed)
         self.worklist = WorklistSection(ui, self._open_case, self._filter)
@@ -280,6 +279,12 @@ class ReviewPanel(VTKObservationMixin):
         except CMBNetError as error:
             self.ui.afterMessage.text = str(error)
         self._show()
+
+
+def _loader_of_any_candidates() -> CaseLoader:
+    from CMBNetEvaluationLib.review_sources import read_candidates
+
+    return CaseLoader(lambda case: read_case(case, read_candidates))
 
 
 def scene_files(scene: Any) -> list[Path]:
