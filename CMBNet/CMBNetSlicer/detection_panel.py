@@ -124,12 +124,13 @@ class DetectionPanel(VTKObservationMixin):
             self._take_threshold(self.results.detection.threshold)
 
     def _take_threshold(self, threshold: float) -> None:
-        """Keep a threshold with the name it has in the model, if it has one."""
+        """Keep a threshold with the name it has in the model, if it has one; of two names the one that was chosen."""
         named = self._named_thresholds().items()
-        fits = (name for name, value in named if math.isclose(value, threshold, abs_tol=5e-4))
+        fits = [name for name, value in named if math.isclose(value, threshold, abs_tol=5e-4)]
+        chosen = self.parameters.operatingPoint
         modifying = self.parameters.StartModify()
         self.parameters.threshold = threshold
-        self.parameters.operatingPoint = next(fits, CUSTOM)
+        self.parameters.operatingPoint = chosen if chosen in fits else next(iter(fits), CUSTOM)
         self.parameters.EndModify(modifying)
 
     def _named_thresholds(self) -> dict[str, float]:
