@@ -60,13 +60,16 @@ class Found:
     labels : Volume
         uint16, value n is the n-th candidate of ``scores``.
     scores : list of float
-        Descending.
+        Mean probability within the outline, descending. A peak says less: networks are often sure of one voxel.
+    peaks : list of float
+        Highest probability of each; the outline lies at half of it.
     n_too_large : int
         Components set aside because they extend over more than `LARGEST_EXTENT_MM`.
     """
 
     labels: Volume
     scores: list[float]
+    peaks: list[float]
     n_too_large: int
 
 
@@ -88,19 +91,20 @@ def find_candidates(probability: Volume, brain: np.ndarray, floor: float) -> Fou
     near = ndimage.distance_transform_edt(~brain, sampling=spacing) <= OUTSIDE_BRAIN_MM
     values = np.where(near, probability.array, 0)
     components = cc3d.connected_components(values >= floor, connectivity=26)
-    pieces: list[tuple[float, np.ndarray]] = []
+    pieces: list[tuple[float, float, np.ndarray]] = []
     for number, box in enumerate(ndimage.find_objects(components), 1):
         if box is not None:
             offset = np.array([s.start for s in box])
             part = np.where(components[box] == number, values[box], 0)
-            pieces += [(score, voxels + offset) for score, voxels in _peel(part, floor, spacing)]
-    pieces.sort(key=lambda piece: (-piece[0], *piece[1][0]))
-    kept = [p for p in pieces if _diameter_mm(p[1], spacing) >= SMALLEST_DIAMETER_MM]
-    fitting = [p for p in kept if _extent_mm(p[1], spacing) <= LARGEST_EXTENT_MM]
+            pieces += [(score, peak, voxels + offset) for score, peak, voxels in _peel(part, floor, spacing)]
+    pieces.sort(key=lambda piece: (-piece[0], *piece[2][0]))
+    kept = [p for p in pieces if _diameter_mm(p[2], spacing) >= SMALLEST_DIAMETER_MM]
+    fitting = [p for p in kept if _extent_mm(p[2], spacing) <= LARGEST_EXTENT_MM]
     labels = np.zeros(values.shape, np.uint16)
-    for number, (_, voxels) in enumerate(fitting, 1):
+    for number, (_, _, voxels) in enumerate(fitting, 1):
         labels[tuple(voxels.T)] = number
-    return Found(probability.with_array(labels), [score for score, _ in fitting], len(kept) - len(fitting))
+    scores, peaks = [score for score, _, _ in fitting], [peak for _, peak, _ in fitting]
+    return Found(probability.with_array(labels), scores, peaks, len(kept) - len(fitting))
 
 
 def to_scan_grid(found: Found, probability: Volume, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
@@ -118,22 +122,22 @@ def to_scan_grid(found: Found, probability: Volume, grid: Grid) -> tuple[np.ndar
     on_scan = resample_to(probability, grid).array
     grown = found.labels.with_array(_grown(found.labels.array))
     labels = resample_to(grown, grid, interpolation="nearest").array.astype(np.uint16)
-    level = np.concatenate([[np.inf], OUTLINE_SHARE * np.asarray(found.scores)]).astype(np.float32)
+    level = np.concatenate([[np.inf], OUTLINE_SHARE * np.asarray(found.peaks)]).astype(np.float32)
     labels[on_scan < level[labels]] = 0
     _keep_centers(labels, found, grid)
     return labels, on_scan
 
 
-def _peel(values: np.ndarray, floor: float, spacing: np.ndarray) -> list[tuple[float, np.ndarray]]:
-    """Split one component: (score, voxels (n, 3) k j i) of each peak, highest first."""
+def _peel(values: np.ndarray, floor: float, spacing: np.ndarray) -> list[tuple[float, float, np.ndarray]]:
+    """Split one component: (score, peak, voxels (n, 3) k j i) of each peak, highest first."""
     # A peak is a local maximum; the skirt that a stronger one leaves when it is taken out has none of its own.
     peaks = np.where(values == ndimage.maximum_filter(values, 3), values, 0)
-    values, pieces = values.copy(), []
+    original, values, pieces = values, values.copy(), []
     while (peak := peaks.max()) >= floor:
         top = np.unravel_index(peaks.argmax(), peaks.shape)
         regions, _ = ndimage.label(values >= max(OUTLINE_SHARE * peak, floor), np.ones((3, 3, 3)))
         mask = regions == regions[top]
-        pieces.append((float(peak), np.argwhere(mask)))
+        pieces.append((float(original[mask].mean()), float(peak), np.argwhere(mask)))
         # Peaks within the merging distance of this outline are fragments of it.
         taken = ndimage.distance_transform_edt(~mask, sampling=spacing) <= MERGE_MM
         peaks[taken], values[taken] = 0, 0

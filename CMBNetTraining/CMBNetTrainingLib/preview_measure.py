@@ -67,7 +67,7 @@ def choose_points(scans: list[Measured], measured_on: str) -> dict[str, Operatin
         false = sorted((score for scan in scans for score in scan.false_scores), reverse=True)
         allowed = int(target * len(scans))
         # Just above the first false positive that is too many.
-        threshold = round(min(0.98, (false[allowed] if allowed < len(false) else 0.05) + 0.001), 3)
+        threshold = round(min(0.99, (false[allowed] if allowed < len(false) else 0.05) + 0.001), 3)
         points[name] = OperatingPoint(
             threshold, round(sensitivity(scans, threshold), 3), round(false_positives(scans, threshold), 2), measured_on
         )

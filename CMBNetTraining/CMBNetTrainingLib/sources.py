@@ -196,10 +196,12 @@ def _draw_microbleed(rng: np.random.Generator, center: np.ndarray) -> Source:
 
 def draw_decoys(rng: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray) -> list[Source]:
     """Calcifications of plexus and falx, and now and then an old haemorrhage too big to be a microbleed."""
+    # Numbers a litre of brain: calcified plexus is common at an age at which one looks for microbleeds; a calcified
+    # falx, which lies in the same CSF label as every sulcus, is not.
     decoys, litres = [], brain_litres(labels, spacing_mm)
     for mask, kind, rate, radius, chi in (
-        (labels_in(labels, VENTRICLE_LABELS), "calcification", 3.0, (0.6, 2.5), (-2.5, -0.8)),
-        (labels_in(labels, CSF_LABELS), "calcification", 4.0, (0.4, 1.8), (-2.5, -0.8)),
+        (labels_in(labels, VENTRICLE_LABELS), "calcification", 1.5, (0.6, 2.5), (-2.5, -0.8)),
+        (labels_in(labels, CSF_LABELS), "calcification", 0.5, (0.4, 1.8), (-2.5, -0.8)),
         (labels_in(labels, CORTEX_LABELS + WHITE_MATTER_LABELS), "haemorrhage", 0.4, (4.0, 8.0), (0.3, 1.2)),
     ):
         for center in random_voxels(rng, mask, int(rng.poisson(rate * litres)), spacing_mm):
