@@ -54,9 +54,11 @@ def test_windows_without_brain_are_left_out() -> None:
 def test_windowed_result_is_that_of_one_pass(network: AnisotropicUNet, prepared: Prepared, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     with torch.inference_mode():
         whole = network(torch.from_numpy(prepared.image.array)[None, None], 1.0).softmax(1)[0, 1:].numpy()
-    one, _ = infer(network, prepared, "cpu", Progress())
+    one, execution = infer(network, prepared, "cpu", Progress())
     assert one.shape == whole.shape
-    assert np.abs(one - whole)[:, prepared.brain].max() < 1e-4
+    # bfloat16, which a CPU that multiplies it takes, keeps 8 bits.
+    tolerance = 1e-4 if execution.precision == "float32" else 1e-2
+    assert np.abs(one - whole)[:, prepared.brain].max() < tolerance
     monkeypatch.setitem(inference.MOST_VOXELS, "cpu", 150_000)
     many, execution = infer(network, prepared, "cpu", Progress())
     assert execution.n_windows > 4
