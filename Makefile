@@ -25,12 +25,15 @@ demo: $(VENV)/.stamp-run ## detect microbleeds in the sample scan, results in de
 	@echo "== Comparing with the truth of the sample scan"
 	$(BIN)/python Testing/demo_score.py $(DEMO)
 
+# Scene and Panels run without torch in the process, as Slicer does; PySide6 cannot switch its features on beside it.
 test: $(VENV)/.stamp-test ## ruff, mypy and the whole test suite
 	@$(BIN)/python Testing/system_libraries.py --install
 	@failed=""; \
 	echo "== ruff"; $(BIN)/ruff check . || failed="$$failed ruff"; \
 	echo "== mypy"; $(BIN)/mypy || failed="$$failed mypy"; \
-	echo "== pytest"; $(BIN)/python -m pytest $(PYTEST_ARGS) || failed="$$failed pytest"; \
+	echo "== pytest: libraries"; $(BIN)/python -m pytest Testing/Library $(PYTEST_ARGS) || failed="$$failed libraries"; \
+	echo "== pytest: scene and panels"; \
+	$(BIN)/python -m pytest Testing/Scene Testing/Panels $(PYTEST_ARGS) || failed="$$failed panels"; \
 	if [ -n "$$failed" ]; then echo "make test: failed:$$failed"; exit 1; fi
 
 lint: $(VENV)/.stamp-test ## ruff and mypy only

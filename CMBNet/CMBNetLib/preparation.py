@@ -98,11 +98,11 @@ def working_grid(scan: Volume, brain: Volume, pixel_mm: float, thinnest_slice_mm
     points = scan.ijk_from_ras(brain.ras_from_ijk(inside[:, ::-1]))
     edges = np.asarray(scan.spacing_mm)
     reach = (MARGIN_MM + half.max()) / edges
-    low = np.maximum(points.min(axis=0) - reach, 0)
+    # Begun at a voxel of the scan: kept slices are not interpolated, and the last digits of a header, which differ
+    # between DICOM and NIfTI of one scan, do not shift the grid.
+    low = np.floor(np.maximum(points.min(axis=0) - reach, 0))
     high = np.minimum(points.max(axis=0) + reach, np.asarray(scan.shape_ijk) - 1)
     steps = np.array([pixel_mm, pixel_mm, max(thinnest_slice_mm, edges[2])]) / edges
-    if steps[2] == 1.0:
-        low[2] = np.floor(low[2])  # kept slices are kept, not interpolated
     shape = np.floor((high - low) / steps + 1e-6).astype(int) + 1
     shape[:2] += shape[:2] % 2  # the network pairs pixels
     matrix = scan.ijk_to_ras.copy()
