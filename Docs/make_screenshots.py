@@ -1,7 +1,7 @@
 """Takes the pictures of the panels that the documentation shows, from a real detection in the sample scan.
 
 The panels run in the stand-in for the application (`Testing/host`): real widgets, real slice views, no screen.
-`make screenshots` runs this; it takes about half a minute.
+Run it with `.venv/bin/python Docs/make_screenshots.py`; it takes about half a minute.
 """
 
 from __future__ import annotations
