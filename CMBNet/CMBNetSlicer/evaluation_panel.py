@@ -21,6 +21,7 @@ from CMBNetSlicer.evaluation_rows import CallRows
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import remaining_text
 from CMBNetSlicer.job_outcome import JobOutcome
+from CMBNetSlicer.package_installer import reason_packages_are_missing
 
 _STEPS = 1000  # of the progress bar
 _PATHS = ("predictionsPath", "referencesPath", "imagesPath", "outputPath")
@@ -173,7 +174,8 @@ class EvaluationPanel:
             self.ui.logText.appendPlainText(text)
 
     def _update(self) -> None:
-        reason = "" if self.running else self.run_settings().reason_not_to_run()
+        missing = reason_packages_are_missing("matplotlib", "jinja2")
+        reason = "" if self.running else missing or self.run_settings().reason_not_to_run()
         self.ui.evaluateButton.text = _("Cancel") if self.running else _("Evaluate")
         self.ui.evaluateButton.enabled = not reason
         self.ui.evaluateButton.toolTip = reason or _("Compare the predictions with the references.")

@@ -38,7 +38,7 @@ class PackageState:
     text : str
         A sentence for the user.
     missing : tuple of str
-        Import names of what is not there.
+        Import names of what is not there; in the state ``ready`` only the report and the evaluation lack them.
     """
 
     kind: str
@@ -49,6 +49,14 @@ class PackageState:
 def find_package(name: str) -> bool:
     """Whether a package can be imported. It is not: importing torch here would pin its libraries in Slicer."""
     return name in sys.modules or importlib.util.find_spec(name) is not None
+
+
+def reason_packages_are_missing(*names: str) -> str:
+    """What a user of another module has to do to get these packages; empty when they are there."""
+    missing = [name for name in names if not find_package(name)]
+    if not missing:
+        return ""
+    return f"Missing: {', '.join(missing)}. Open the module CMBNet and press Install packages (section Packages)."
 
 
 def package_version(name: str) -> str | None:
@@ -107,7 +115,8 @@ class PackageInstaller:
         """The state now."""
         missing = self._missing(needed=True)
         if not missing:
-            return _with_torch(self.version_of(TORCH))
+            wanted = tuple(name for name, _ in self._missing(needed=False))
+            return _with_torch(self.version_of(TORCH), wanted)
         names = ", ".join(name for name, _ in missing)
         modules = tuple(name for name, _ in missing)
         if self._failure:
@@ -155,8 +164,8 @@ class PackageInstaller:
         return [(name, requirement) for name, requirement in wanted if not self.finder(name)]
 
 
-def _with_torch(version: str | None) -> PackageState:
-    """The state when everything is there, judged by the version of torch (None: it carries none)."""
+def _with_torch(version: str | None, wanted: tuple[str, ...] = ()) -> PackageState:
+    """The state when all that detection needs is there, judged by the version of torch (None: it carries none)."""
     numbers = re.match(r"(\d+)\.(\d+)", version or "")
     release = (int(numbers[1]), int(numbers[2])) if numbers else None
     if release is not None and release < OLDEST_TORCH:
@@ -164,7 +173,9 @@ def _with_torch(version: str | None) -> PackageState:
         reason = f"PyTorch {version} is too old, {oldest} is needed. Uninstall it with the module PyTorch Utils"
         return PackageState("failed", f"{reason}, restart Slicer, and install again.", (TORCH,))
     remark = " This version is slow with 3D networks; another one is better." if release == SLOW_TORCH else ""
-    return PackageState("ready", (f"Ready (PyTorch {version})." if version else "Ready.") + remark)
+    ready = f"Ready (PyTorch {version})." if version else "Ready."
+    report = f" Missing for the report and for evaluation: {', '.join(wanted)}." if wanted else ""
+    return PackageState("ready", ready + remark + report, wanted)
 
 
 def _one_line(error: Any) -> str:
