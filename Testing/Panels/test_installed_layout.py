@@ -75,7 +75,12 @@ def opened(flat: Path) -> dict[str, object]:
     """What the three panels have when they are opened there."""
     arguments = [str(flat), str(REPOSITORY / "Testing"), *MODULES]
     done = subprocess.run(
-        [sys.executable, "-c", _OPEN_ALL, *arguments], cwd=flat, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-c", _OPEN_ALL, *arguments],
+        cwd=flat,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     answer: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
