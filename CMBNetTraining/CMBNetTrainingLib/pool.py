@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from CMBNetLib.files import atomic_output
-from CMBNetTrainingLib.acquisition import draw_protocol
 from CMBNetTrainingLib.head import HeadMap, draw_block, read_head_map
+from CMBNetTrainingLib.protocol import draw_protocol
 from CMBNetTrainingLib.synthesis import SyntheticScan, fine_grid, synthesize
 
 BLOCK_MM = (80.0, 80.0, 80.0)
@@ -27,7 +27,7 @@ def synthesize_block(seed: int, head: HeadMap) -> SyntheticScan:
     shape, spacing, per_slice = fine_grid(BLOCK_MM, protocol)
     low, high = head.brain_box
     center = rng.uniform(low + 12, high - 12)
-    block = draw_block(rng, shape, spacing, center)
+    block = draw_block(rng, shape, spacing, center, protocol.slice_rotation)
     return synthesize(rng, head, block, protocol, per_slice, int(rng.poisson(MICROBLEEDS_PER_BLOCK)))
 
 

@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from CMBNetLib.grid import spacing_of
 from CMBNetTrainingLib.augmentation import Augmentation, thickened
-from CMBNetTrainingLib.lesion_implants import with_fresh_lesion
+from CMBNetTrainingLib.implants import with_fresh_lesion
 from CMBNetTrainingLib.patches import Batch, Draw, PatchPlan, Sampling, cut, patch_size
-from CMBNetTrainingLib.synthesis import MICROBLEED
 from CMBNetTrainingLib.training_processes import Team
 from CMBNetTrainingLib.training_scans import TrainingScan
+from CMBNetTrainingLib.truth import MICROBLEED
 
 Patches = tuple[Tensor, Tensor, float]
 
