@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +45,14 @@ def save_block(scan: SyntheticScan, path: Path) -> None:
         )
 
 
+# Reading a map costs more than a block; a worker comes back to each map many times.
+_head = lru_cache(maxsize=16)(read_head_map)
+
+
 def _make(job: tuple[int, str, str]) -> str:
     seed, label_map, target = job
     if not Path(target).exists():
-        save_block(synthesize_block(seed, read_head_map(Path(label_map))), Path(target))
+        save_block(synthesize_block(seed, _head(Path(label_map))), Path(target))
     return target
 
 
