@@ -48,7 +48,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
 
 def _config(args: argparse.Namespace) -> TrainingConfig:
     config = read_config(args.config)
-    folder = args.config.parent
+    # Absolute: the run remembers them, and may be resumed or exported from another folder.
+    folder = args.config.parent.resolve()
     own: dict[str, Any] = {
         "run": str(args.output or (folder / config.run if config.run else "")),
         "manifests": tuple(str(folder / path) for path in config.manifests),
