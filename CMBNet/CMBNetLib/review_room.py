@@ -11,8 +11,8 @@ from .reading_clock import ReadingClock
 from .reading_events import MODES, Point
 from .reading_session import SessionPosition, load_position, save_position, session_path
 from .readings import ReadingHeader, ReadingStore, readings_path
-from .review_case import FILTERS as FINDING_FILTERS
 from .review_case import CaseReview
+from .review_listing import FILTERS as FINDING_FILTERS
 from .review_loading import CaseLoader, LoadedCase
 from .review_terms import ReviewTerms
 from .worklist import Case, Worklist

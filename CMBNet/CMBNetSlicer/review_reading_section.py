@@ -6,7 +6,8 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from CMBNetLib.review_case import FILTERS, CaseReview
+from CMBNetLib.review_case import CaseReview
+from CMBNetLib.review_listing import FILTERS
 from CMBNetLib.review_terms import ReviewTerms
 from CMBNetSlicer.review_desk import ReviewDesk
 
