@@ -44,9 +44,7 @@ class FindingList:
             keys = list(self._keys) if candidates else []
             keys += [found.key for found in state.findings.values() if found.candidate is None]
             findings = ((key, self._said(state, key)) for key in keys)
-            self._lists[name, candidates] = [
-                key for key, found in findings if found.present and _passes(found, name)
-            ]
+            self._lists[name, candidates] = [key for key, found in findings if found.present and _passes(found, name)]
         return list(self._lists[name, candidates])
 
     def complete(self, state: ReadingState, key: str) -> Finding:
