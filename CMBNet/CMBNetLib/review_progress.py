@@ -107,6 +107,8 @@ def progress_of(
 
 def _reading(name: str, reading: Readings) -> ReadingProgress:
     present = [found for found in reading.state.findings.values() if found.present]
-    counts = [sum(found.verdict == verdict for found in present) for verdict in VERDICTS]
+    microbleeds, rejected, unsure = (sum(found.verdict == verdict for found in present) for verdict in VERDICTS)
     mode = next((event.mode for event in reversed(reading.events) if event.kind == "decide"), "")
-    return ReadingProgress(name, mode, reading.state.finished, *counts, reading.state.seconds)
+    return ReadingProgress(
+        name, mode, reading.state.finished, microbleeds, rejected, unsure, reading.state.seconds
+    )
