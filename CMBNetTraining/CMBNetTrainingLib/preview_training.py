@@ -22,14 +22,12 @@ from scipy import ndimage
 
 from CMBNetLib.files import atomic_output
 from CMBNetLib.network import AnisotropicUNet, NetworkSpec
-from CMBNetLib.preparation import PIXEL_MM, normalise
-from CMBNetTrainingLib.implants import with_fresh_lesion
+from CMBNetLib.preparation import normalise
 from CMBNetTrainingLib.truth import IGNORE, MICROBLEED, MIMIC
 
 CLASS_WEIGHTS = (1.0, 6.0, 2.0)
 EMA_DECAY = 0.995
 CROP_PIXELS = 80
-FRESH_SHARE = 0.35
 
 
 @dataclass
@@ -84,7 +82,7 @@ def draw_batch(rng: np.random.Generator, pool: Pool, size: int) -> tuple[torch.T
     group = pool.groups[names[rng.choice(len(names), p=sizes / sizes.sum())]]
     blocks = [group[i] for i in rng.integers(0, len(group), size)]
     depth = min(round(28 / blocks[0].slice_mm) if blocks[0].slice_mm < 1.9 else 12, *(b.image.shape[0] for b in blocks))
-    crops = [augment(rng, *refreshed(rng, *crop(rng, block, depth), block.slice_mm)) for block in blocks]
+    crops = [augment(rng, *crop(rng, block, depth)) for block in blocks]
     images = torch.from_numpy(np.stack([c[0] for c in crops]))[:, None]
     classes = torch.from_numpy(np.stack([c[1] for c in crops]).astype(np.int64))
     return images, classes, float(np.mean([b.slice_mm for b in blocks]))
@@ -100,15 +98,6 @@ def crop(rng: np.random.Generator, block: Block, depth: int) -> tuple[np.ndarray
     start = np.clip(np.rint(center - size / 2).astype(int), 0, np.array(block.image.shape) - size)
     box = tuple(slice(a, a + s) for a, s in zip(start, size, strict=True))
     return block.image[box].astype(np.float32), block.classes[box]
-
-
-def refreshed(
-    rng: np.random.Generator, image: np.ndarray, classes: np.ndarray, slice_mm: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Some windows get a newly simulated microbleed, so that no two epochs show the same ones."""
-    if rng.random() < FRESH_SHARE:
-        return with_fresh_lesion(rng, image, classes, (slice_mm, PIXEL_MM, PIXEL_MM))
-    return image, classes
 
 
 def augment(rng: np.random.Generator, image: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,12 +130,12 @@ def loss_of(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
 class Run:
     """A training run in a folder: weights, their moving average, optimiser state and a log that survive a kill."""
 
-    def __init__(self, folder: Path, spec: NetworkSpec, minutes: float, rate: float):
-        self.folder, self.minutes, self.rate = folder, minutes, rate
+    def __init__(self, folder: Path, spec: NetworkSpec, minutes: float):
+        self.folder, self.minutes = folder, minutes
         self.network = AnisotropicUNet(spec)
         self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = AnisotropicUNet(spec)
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=1e-4)
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=2.5e-3, weight_decay=1e-4)
         self.step, self.elapsed_s = 0, 0.0
         self.average.load_state_dict(self.network.state_dict())
 
@@ -162,13 +151,6 @@ class Run:
             save_file(self.tensors(), path, metadata={"step": str(self.step), "elapsed_s": str(self.elapsed_s)})
         with atomic_output(self.folder / "progress.json") as path:
             path.write_text(json.dumps({"step": self.step, "elapsed_s": self.elapsed_s}))
-
-    def begin_with(self, weights: Path) -> None:
-        """Weights of another model of this network to begin with; a run that has begun keeps its own."""
-        loaded = load_file(weights)
-        tensors = {key: value.float() if value.is_floating_point() else value for key, value in loaded.items()}
-        self.network.load_state_dict(tensors)
-        self.average.load_state_dict(tensors)
 
     def resume(self) -> None:
         checkpoint = self.folder / "last.safetensors"
@@ -191,7 +173,7 @@ class Run:
     def learning_rate(self) -> float:
         done = min(self.elapsed_s / (60 * self.minutes), 1.0)
         warm_up = min(1.0, (self.step + 1) / 100)
-        return self.rate * warm_up * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
+        return 2.5e-3 * warm_up * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
 
     def learn(self, images: torch.Tensor, classes: torch.Tensor, slice_mm: float) -> float:
         started = time.process_time()
@@ -219,23 +201,12 @@ class Run:
                 kept.copy_(new)
 
 
-def train(
-    pool_folder: Path,
-    run_folder: Path,
-    minutes: float,
-    *,
-    batch: int = 4,
-    threads: int = 2,
-    init: Path | None = None,
-    rate: float = 2.5e-3,
-) -> None:
-    """Train for `minutes` of learning time in all, over as many calls as it takes; ``init``: weights to begin with."""
+def train(pool_folder: Path, run_folder: Path, minutes: float, *, batch: int = 4, threads: int = 2) -> None:
+    """Train for `minutes` of learning time in all, over as many calls as it takes."""
     torch.set_num_threads(threads)
     torch.manual_seed(20_261_123)
     run_folder.mkdir(parents=True, exist_ok=True)
-    run = Run(run_folder, NetworkSpec(), minutes, rate)
-    if init is not None:
-        run.begin_with(init)
+    run = Run(run_folder, NetworkSpec(), minutes)
     run.resume()
     pool = Pool(pool_folder, run.network)
     losses: list[float] = []
@@ -265,10 +236,8 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--minutes", type=float, default=45.0)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--init", type=Path, help="weights (.safetensors) to begin with")
-    parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate (default: %(default)s)")
     args = parser.parse_args()
-    train(args.pool, args.run, args.minutes, batch=args.batch, init=args.init, rate=args.rate)
+    train(args.pool, args.run, args.minutes, batch=args.batch)
 
 
 if __name__ == "__main__":
