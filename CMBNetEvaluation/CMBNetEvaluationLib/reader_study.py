@@ -50,6 +50,8 @@ class ReaderStudy:
         and subjects (subjects alone where there is one reader); None where there are not both.
     times
         Seconds a case, by condition and rater, and the difference.
+    others
+        What the model and the reference mark, as readings.
     """
 
     readings: tuple[Reading, ...]
@@ -60,6 +62,7 @@ class ReaderStudy:
     against_reference: dict[str, dict[str, Any]] = field(default_factory=dict)
     assistance: dict[str, Any] | None = None
     times: dict[str, dict[str, Any]] = field(default_factory=dict)
+    others: tuple[Reading, ...] = ()
 
 
 def measure_study(
@@ -93,6 +96,7 @@ def measure_study(
         {rater: _detection(own) for rater, own in results.items() if rater != REFERENCE},
         _assistance(readings, results),
         reading_times(readings),
+        tuple(everyone[len(readings) :]),
     )
 
 

@@ -23,7 +23,7 @@ from .pairs import files_by_scan, look_up
 from .reader_figures import draw_study_figures
 from .reader_study import ReaderStudy, check_rule, measure_study
 from .reader_study_page import methods_of, study_page
-from .reading_files import read_study
+from .reading_files import read_study, verdict_of
 from .scan_evaluation import EvaluationSettings
 from .tables import DIFFERENCE_COLUMNS, MEASURE_COLUMNS, difference_rows, measure_rows, write_csv
 
@@ -32,6 +32,7 @@ CONSENSUS = ("majority", "union")
 _VOTE_COLUMNS = (
     "case_id", "x", "y", "z", "readers", "yes", "no", "unsure", "majority", "agreed", "said_yes",
 )  # fmt: skip
+_MARK_COLUMNS = ("case_id", "rater", "reader", "round", "assisted", "x", "y", "z", "vote")
 
 
 def run_reader_study(
@@ -92,6 +93,7 @@ def write_study(
     methods = methods_of(study, settings)
     paths = {
         "readings": write_csv(folder / "readings.csv", *_reading_rows(study)),
+        "marks": write_csv(folder / "marks.csv", _MARK_COLUMNS, _mark_rows(study)),
         "agreement": write_csv(folder / "agreement.csv", *_pair_rows(study)),
         "votes": write_csv(folder / "votes.csv", _VOTE_COLUMNS, study.votes),
         "adjudication": write_csv(
@@ -177,6 +179,17 @@ def _reading_rows(study: ReaderStudy) -> tuple[list[str], list[dict[str, Any]]]:
         for reading in study.readings
     ]  # fmt: skip
     return columns, rows
+
+
+def _mark_rows(study: ReaderStudy) -> list[dict[str, Any]]:
+    """Every mark of readers, model and reference."""
+    rows = []
+    for reading in (*study.readings, *study.others):
+        about = {name: getattr(reading, name) for name in ("case_id", "rater", "reader", "round")}
+        for place, vote in zip(reading.positions_ras, reading.votes, strict=True):
+            position = dict(zip("xyz", (round(float(value), 3) + 0.0 for value in place), strict=True))
+            rows.append({**about, "assisted": int(reading.assisted), **position, "vote": verdict_of(vote)})
+    return rows
 
 
 def _pair_rows(study: ReaderStudy) -> tuple[list[str], list[dict[str, Any]]]:
