@@ -21,7 +21,7 @@ def detection_metrics(results: Sequence[ScanResult], bootstrap: SubjectBootstrap
         ``counts`` (int), ``pooled``, ``per_scan_mean`` and ``per_scan_median`` (`Estimate`). A scan without
         predictions has no precision and one without lesions no sensitivity; they are left out of those means (`n`
         tells how many are in). F1 is 2 TP / (2 TP + FP + FN): 0, not undefined, where only false calls were made;
-        ``f1_scans_with_lesions`` leaves those scans out, as VALDO does.
+        ``f1_scans_with_lesions`` leaves those scans out, as VALDO's code does.
     """
     counts = counts_of(results)
     values = per_scan_values(counts)

@@ -31,6 +31,11 @@ _GALLERIES = (
 )
 
 
+_FOUND_ONLY = (
+    "Figures on found lesions are of those alone: a model that finds fewer, easier lesions may look better there."
+)
+
+
 def report_html(
     title: str,
     created: str,
@@ -102,7 +107,7 @@ def _sections(metrics: Mapping[str, Any], figures: Mapping[str, bytes]) -> list[
     names = {"matched_lesions": "On found lesions", "whole_scan": "On whole scans"}
     outlines = [estimate_table(names[key], value) for key, value in segmentation.items() if value is not None]
     if outlines:
-        sections.append(section("Segmentation", outlines))
+        sections.append(section("Segmentation", outlines, note=_FOUND_ONLY))
     counting = metrics["counting"]
     tables = [estimate_table("", counting), burden_rows(counting["burden_table"])]
     sections.append(section("Counting", tables, figures, ("bland_altman",)))
