@@ -17,11 +17,11 @@ from CMBNetLib.volume import Volume, write_volume
 from CMBNetTrainingLib.augmentation import Augmentation
 from CMBNetTrainingLib.collection_splits import TRAIN
 from CMBNetTrainingLib.patches import Draw, PatchPlan, patch_size, sampling_of
-from CMBNetTrainingLib.synthesis import MICROBLEED
 from CMBNetTrainingLib.training_config import TrainingConfig
 from CMBNetTrainingLib.training_data import PatchMaker
 from CMBNetTrainingLib.training_manifest import ScanEntry
 from CMBNetTrainingLib.training_scans import ScanCache
+from CMBNetTrainingLib.truth import MICROBLEED
 
 SHOWN = ("default", "seed")
 # Changes shown of each preset: many are rare, and one picture would show none of them.
