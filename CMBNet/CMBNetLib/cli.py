@@ -20,6 +20,7 @@ COMMANDS = {
     "model": ("CMBNetLib.command_model", "list, show, verify or import models"),
     "system": ("CMBNetLib.command_system", "what this machine has, what is missing and how to get it"),
     "evaluate": ("CMBNetEvaluationLib.command_evaluate", "compare detections or readings with a reference"),
+    "readings": ("CMBNetEvaluationLib.command_readings", "masks, consensus, training data, progress of readings"),
     "curate": ("CMBNetTrainingLib.command_curate", "bring data sets into one clean collection"),
     "synthesize": ("CMBNetTrainingLib.command_synthesize", "simulate scans with known microbleeds from label maps"),
     "train": ("CMBNetTrainingLib.command_train", "train a model, or go on with a training that was stopped"),

@@ -41,12 +41,17 @@ def scan_stem(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_output(path: str | os.PathLike[str], *, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` on success, remove it on any failure.
 
     The temporary name keeps the suffix (``.nii.gz`` included), because writers choose their format by it. It
     begins with a dot and carries the process id, so that whoever kills this process can clean up after it with
     `remove_partial_outputs`; else the next output to the same folder does.
+
+    Parameters
+    ----------
+    flush : bool
+        Wait until the content is on the disk; without it a power cut, but no killed process, may lose it.
 
     Raises
     ------
@@ -63,7 +68,8 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
         _open_outputs.add(temporary)
         try:
             yield temporary
-            _flush_to_disk(temporary)
+            if flush:
+                _flush_to_disk(temporary)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

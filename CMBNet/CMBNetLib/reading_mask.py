@@ -96,8 +96,10 @@ class ReadingMask:
             for first, size in zip(reversed(self.offset_ijk), reversed(self.shape_ijk), strict=True)
         )
 
-    def paste(self, labels: np.ndarray, value: int) -> None:
+    def paste(self, labels: np.ndarray, value: int, *, over: bool = True) -> None:
         """Write ``value`` into the voxels of the lesion in the scan-sized array ``labels`` ``[k, j, i]``.
+
+        Voxels that have a label already keep it unless ``over``.
 
         Raises
         ------
@@ -108,7 +110,7 @@ class ReadingMask:
         if any(edge.start < 0 or edge.stop > size for edge, size in zip(box, labels.shape, strict=True)):
             shape = " x ".join(str(size) for size in reversed(labels.shape))
             raise InputError(f"A lesion mask reaches outside the scan of {shape} voxels; it is of another scan.")
-        labels[box][self.array()] = value
+        labels[box][self.array() if over else self.array() & (labels[box] == 0)] = value
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""

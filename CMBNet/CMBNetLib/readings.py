@@ -169,6 +169,11 @@ class ReadingStore:
         """All events, unsaved ones included."""
         return tuple(self._events)
 
+    @property
+    def writable(self) -> bool:
+        """False where events are only in memory: the file could not be opened, or refused the last ones."""
+        return self._journal is not None and not self.unsaved
+
     def append(self, event: Event) -> Event:
         """Number, stamp and store an event; returns it as it was stored.
 

@@ -13,9 +13,9 @@ from .reading_mask import ReadingMask
 from .reading_state import Finding
 from .readings import ReadingsNotSavedError, ReadingStore
 from .review_candidates import NO_CANDIDATES, CandidateSource, ReviewCandidate
+from .review_listing import FindingList
 from .review_terms import ReviewTerms
 
-FILTERS = ("all", "undecided", "microbleed", "not", "unsure", "added")
 # A glance shorter than this while paging through is not worth a line in the file.
 SHORTEST_VISIT_S = 0.2
 # A reader's own mark this close to a candidate is the same lesion (STRIVE: a microbleed is at most 10 mm wide).
@@ -44,7 +44,7 @@ class CaseReview:
     current : str or None
         Key of the finding on show.
     filter : str
-        One of `FILTERS`.
+        One of `review_listing.FILTERS`.
     trouble : str or None
         Why the last decisions are only in memory; the reading goes on meanwhile.
 
@@ -70,6 +70,7 @@ class CaseReview:
         self.current: str | None = None
         self.trouble: str | None = None
         self._locate = locate
+        self._list = FindingList(source)
         if store.mode == "blinded" and store.state.revealed:
             store.mode = "second reader"  # what follows is no longer blind
         self._check_source()
@@ -85,17 +86,16 @@ class CaseReview:
 
     def listed(self, name: str | None = None) -> list[str]:
         """Return the findings that a filter lets through: candidates in the source's order, then added ones."""
-        ids = self.source.shown_ids if self.shows_candidates else ()
-        state = self.store.state
-        keys = [candidate_key(number) for number in ids]
-        keys += [found.key for found in state.findings.values() if found.candidate is None]
-        wanted = name or self.filter
-        return [key for key in keys if state.finding(key).present and self._passes(key, wanted)]
+        return self._list.listed(self.store.state, name or self.filter, candidates=self.shows_candidates)
 
     def finding(self, key: str) -> Finding:
         """Return a finding with the position, outline and region of its source where the reader said nothing."""
-        found = self.source.complete(self.store.state.finding(key))
+        found = self.outlined(key)
         return found if found.region is not None else replace(found, region=self._likely_region(found))
+
+    def outlined(self, key: str) -> Finding:
+        """Return a finding as `finding` does, without looking for its region: for drawing hundreds of them."""
+        return self._list.complete(self.store.state, key)
 
     def score(self, key: str) -> float | None:
         """Return the score of a candidate; None for added findings and sources without scores."""
@@ -105,7 +105,7 @@ class CaseReview:
     def counts(self) -> tuple[int, int]:
         """(decided, all) findings that are shown."""
         keys = self.listed("all")
-        return sum(self.store.state.finding(key).decided for key in keys), len(keys)
+        return len(keys) - len(self.listed("undecided")), len(keys)
 
     # ---- going from one to the next ----
 
@@ -322,18 +322,6 @@ class CaseReview:
     def _candidate(self, key: str) -> ReviewCandidate | None:
         number = candidate_of(key)
         return self.source.by_id.get(number) if number is not None else None
-
-    def _passes(self, key: str, name: str) -> bool:
-        found = self.store.state.finding(key)
-        if name == "all":
-            return True
-        if name == "undecided":
-            return not found.decided
-        if name == "added":
-            return found.candidate is None
-        if name not in FILTERS:
-            raise InputError(f"Unknown filter '{name}'. Choose one of: {', '.join(FILTERS)}.")
-        return found.verdict == name
 
     def _place_among(self, keys: list[str], by: int) -> int:
         """Where to go from a finding that the filter hides: to its nearest neighbour in that direction."""

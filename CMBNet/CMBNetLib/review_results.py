@@ -70,10 +70,7 @@ def reviewed_labels(rows: Iterable[Reviewed], scan: Volume) -> Volume:
     labels = np.zeros(scan.array.shape, np.uint16)
     for row in rows:
         if row.label and row.finding.mask is not None:
-            alone = np.zeros_like(labels)
-            row.finding.mask.paste(alone, row.label)
-            box = row.finding.mask.box()
-            labels[box] = np.where(labels[box] == 0, alone[box], labels[box])
+            row.finding.mask.paste(labels, row.label, over=False)
     return scan.with_array(labels)
 
 

@@ -11,8 +11,8 @@ from .reading_clock import ReadingClock
 from .reading_events import MODES, Point
 from .reading_session import SessionPosition, load_position, save_position, session_path
 from .readings import ReadingHeader, ReadingStore, readings_path
-from .review_case import FILTERS as FINDING_FILTERS
 from .review_case import CaseReview
+from .review_listing import FILTERS as FINDING_FILTERS
 from .review_loading import CaseLoader, LoadedCase
 from .review_terms import ReviewTerms
 from .worklist import Case, Worklist
@@ -55,6 +55,8 @@ class ReviewRoom:
         Its files.
     filter, search : str
         What narrows the worklist.
+    stale : bool
+        The open case has candidates now that it had not when it was opened.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ReviewRoom:
         self.loaded: LoadedCase | None = None
         self.filter = "all"
         self.search = ""
+        self.stale = False
         self._rows = {case.case_id: self._look_up(case) for case in worklist.cases}
 
     # ---- the table ----
@@ -112,9 +115,11 @@ class ReviewRoom:
             Another program has the readings file of the case open.
         """
         case = self.worklist.cases[self.worklist.index(case_id)]
-        if self.loaded is not None and self.loaded.case == case:
+        if self.loaded is not None and self.loaded.case == case and not self.stale:
             return self.loaded
         loaded = self.loader.get(case)
+        if self.stale:
+            self.close()  # else the readings file of the same case would be open already
         review = self._review(loaded, force)
         self.close()
         self.review, self.loaded = review, loaded
@@ -144,6 +149,16 @@ class ReviewRoom:
             self.review.close()
             self.refresh()
         self.review = self.loaded = None
+        self.stale = False
+
+    def renew(self, case_id: str) -> None:
+        """Read the files of a case again, in the background: the detector has made its candidates."""
+        self.loader.forget(case_id)
+        if self.loaded is not None and self.loaded.case.case_id == case_id:
+            self.stale = True
+        if self.loaded is not None:
+            self.loader.keep(self._around(self.loaded.case))
+        self.refresh(case_id)
 
     def leave(self) -> None:
         """Close everything."""

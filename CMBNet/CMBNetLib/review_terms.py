@@ -11,15 +11,19 @@ from .taxonomy import Mimic, Taxonomy, Term, load_mimics, load_taxonomy
 
 @dataclass(frozen=True)
 class ReviewTerms:
-    """A rating scale (regions, certainty) and the mimics, both checked when they were read."""
+    """A rating scale (regions, certainty) and the mimics, both checked when they were read.
+
+    `source` is the name or file of the scale, for other processes.
+    """
 
     taxonomy: Taxonomy
     mimics: tuple[Mimic, ...]
+    source: str | Path = "bombs"
 
     @classmethod
     def load(cls, taxonomy: str | Path = "bombs", mimics: str | Path = "mimics") -> ReviewTerms:
         """Read both files; :class:`InputError` says what is missing in them."""
-        return cls(load_taxonomy(taxonomy), load_mimics(mimics))
+        return cls(load_taxonomy(taxonomy), load_mimics(mimics), taxonomy)
 
     @classmethod
     def default(cls) -> ReviewTerms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
 from collections.abc import Iterable
@@ -9,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .errors import CMBNetError, InputError
 from .files import atomic_output
 from .review_gathering import CaseReadings, load_for
-from .review_loading import LoadedCase, SourceReader
+from .review_loading import SourceReader
 from .review_results import Reviewed, reviewed_findings, reviewed_labels, write_table
-from .volume import write_volume
+from .volume import Volume, read_labels, write_volume
 
 # The columns of `DESIGN` section 4, the same as those of a collection that `cmbnet curate` makes.
 MANIFEST = (
@@ -64,7 +67,8 @@ def export_training(
     ----------
     folder : Path
     reader : str, optional
-        Name of the reading to take (`review_consensus.reading_name`); without it, the only one a case has.
+        Name of the reading to take (`review_consensus.reading_name`); without it, the only one a case has, or the
+        consensus of several.
 
     Raises
     ------
@@ -77,16 +81,12 @@ def export_training(
     for found in cases:
         export.problems += found.problems
         try:
-            name = _chosen(found, reader)
-            loaded = load_for(found, read_source) if name else None
+            teaching = _teaching(found, reader, read_source)
+            if teaching is not None:
+                rows.append(_write_scan(found, teaching, export.manifest.parent))
+                mimics += teaching.mimics
         except CMBNetError as error:
             export.problems.append(str(error))
-            continue
-        if name is None or loaded is None:
-            continue
-        findings = reviewed_findings(found.readings[name].state, loaded.source, loaded.scan)
-        rows.append(_write_scan(found, loaded, findings, export.manifest.parent))
-        mimics += _mimics(found.case.case_id, findings)
     if not rows:
         raise InputError("No case is finished yet, so there is nothing to train on.")
     _split(rows)
@@ -94,29 +94,61 @@ def export_training(
     return export
 
 
-def _chosen(found: CaseReadings, reader: str | None) -> str | None:
+@dataclass(frozen=True)
+class _Teaching:
+    """What a network may learn from a case: labels of microbleeds, and what it must leave alone."""
+
+    scan: Volume
+    labels: Volume
+    mimics: list[dict[str, Any]]
+
+
+def _teaching(found: CaseReadings, reader: str | None, read_source: SourceReader | None) -> _Teaching | None:
     finished = found.finished
-    if reader is not None:
-        return reader if reader in finished else None
-    if len(finished) > 1:
+    name = reader if reader is not None else next(iter(finished), None)
+    if name not in finished:
+        return None
+    if reader is None and len(finished) > 1:
+        return _of_consensus(found, read_source)
+    loaded = load_for(found, read_source)
+    findings = reviewed_findings(finished[name].state, loaded.source, loaded.scan)
+    return _Teaching(loaded.scan, reviewed_labels(findings, loaded.scan), _mimics(found.case.case_id, findings))
+
+
+def _of_consensus(found: CaseReadings, read_source: SourceReader | None) -> _Teaching:
+    case = found.case
+    mask, table = case.derived("consensus", "mask.nii.gz"), case.derived("consensus", "microbleeds.csv")
+    if not mask.exists() or not table.exists():
         raise InputError(
-            f"Case {found.case.case_id} has the readings of {', '.join(finished)}. Say whose to take, or make a "
+            f"Case {case.case_id} has the readings of {', '.join(found.finished)}. Say whose to take, or make a "
             "consensus first."
         )
-    return next(iter(finished), None)
+    with open(table, encoding="utf-8", newline="") as stream:
+        lesions = list(csv.DictReader(stream))
+    undecided = sum(row["verdict"] == "open" for row in lesions)
+    if undecided:
+        raise InputError(f"{undecided} lesions of case {case.case_id} wait for the adjudicator; it is left out.")
+    columns = {"x": "r_mm", "y": "a_mm", "z": "s_mm", "verdict": "verdict", "mimic": "mimic"}
+    mimics = [
+        {"scan_id": case.case_id, **{name: row[column] for name, column in columns.items()}}
+        for row in lesions
+        if row["verdict"] != "microbleed"
+    ]
+    return _Teaching(load_for(found, read_source).scan, read_labels(mask), mimics)
 
 
-def _write_scan(found: CaseReadings, loaded: LoadedCase, findings: list[Reviewed], folder: Path) -> dict[str, Any]:
+def _write_scan(found: CaseReadings, teaching: _Teaching, folder: Path) -> dict[str, Any]:
     case_id = found.case.case_id
-    label = write_volume(reviewed_labels(findings, loaded.scan), folder / "labels" / f"{case_id}.nii.gz")
+    label = write_volume(teaching.labels, folder / "labels" / f"{case_id}.nii.gz")
     subject = _SUBJECT.match(case_id)
-    known = loaded.scan.metadata
+    known = teaching.scan.metadata
+    n_microbleeds = int(np.count_nonzero(np.unique(teaching.labels.array)))
     return {
         "scan_id": case_id, "subject_id": subject.group(1) if subject else case_id,
         "image": str(found.case.image.resolve()), "label": label.relative_to(folder).as_posix(), "dataset": "readings",
         "sequence": known.get("sequence"), "field_strength_t": known.get("field_strength_t"),
-        "echo_time_ms": known.get("echo_time_ms"), "role": "real",
-        "n_microbleeds": sum(finding.label > 0 for finding in findings),
+        "echo_time_ms": known.get("echo_time_ms"), "role": "real" if n_microbleeds else "negative",
+        "n_microbleeds": n_microbleeds,
     }  # fmt: skip
 
 

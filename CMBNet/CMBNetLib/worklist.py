@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import InputError
@@ -73,11 +73,14 @@ class Worklist:
         Where the readers' sessions are kept.
     problems : tuple of str
         What to tell the reader: files that are missing, columns nobody knows.
+    source : Path or None
+        What it was read from, for other processes; None for one that exists in memory only.
     """
 
     cases: tuple[Case, ...]
     output_folder: Path
     problems: tuple[str, ...] = ()
+    source: Path | None = None
 
     def index(self, case_id: str) -> int:
         """Return the place of a case; :class:`InputError` if the worklist has none of that id."""
@@ -105,12 +108,13 @@ def read_worklist(path: Path, output_folder: Path | None = None) -> Worklist:
     """
     path = Path(path)
     if path.is_file():
-        return read_csv_worklist(path, output_folder)
+        return replace(read_csv_worklist(path, output_folder), source=path)
     if not path.is_dir():
         raise InputError(f"There is no worklist {path}. Choose a CSV file or a folder of scans.")
     from .worklist_folders import is_bids, read_bids_worklist, read_folder_worklist
 
-    return (read_bids_worklist if is_bids(path) else read_folder_worklist)(path, output_folder)
+    read = read_bids_worklist if is_bids(path) else read_folder_worklist
+    return replace(read(path, output_folder), source=path)
 
 
 def read_csv_worklist(path: Path, output_folder: Path | None = None) -> Worklist:

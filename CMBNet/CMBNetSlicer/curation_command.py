@@ -5,14 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import CMBNetLib
-from CMBNetSlicer.job_command import JobCommand, python_program
-
-# `-m CMBNetLib` would find only what lies beside CMBNetLib; in a checkout the training library lies elsewhere.
-_PROGRAM = (
-    "import sys; sys.path[:0] = sys.argv[1].split('|'); "
-    "from CMBNetLib.cli import main; raise SystemExit(main(sys.argv[2:]))"
-)
+from CMBNetSlicer.job_command import JobCommand
+from CMBNetSlicer.library_command import library_command
 
 
 @dataclass(frozen=True)
@@ -52,14 +46,10 @@ class CurationRun:
         corrections = ("--fixes", str(fixes)) if fixes.is_file() else ()
         return (
             "curate", self.source, "-o", self.collection, "--dataset", self.dataset, "--refine", self.refine,
-            "--workers", str(self.workers), *retry, *corrections, "--json-events",
+            "--workers", str(self.workers), *retry, *corrections,
         )  # fmt: skip
 
 
 def curate_command(run: CurationRun, fixes: Path) -> JobCommand:
     """The command of a run."""
-    import CMBNetTrainingLib
-
-    packages = (CMBNetLib, CMBNetTrainingLib)
-    folders = list(dict.fromkeys(str(Path(str(package.__file__)).resolve().parent.parent) for package in packages))
-    return JobCommand(python_program(), ("-c", _PROGRAM, "|".join(folders), *run.arguments(fixes)), folders[0])
+    return library_command(run.arguments(fixes))

@@ -27,6 +27,8 @@ class CurationJob:
         Called once with the result event (None if there was none) and a sentence (empty when all is well).
     """
 
+    CANCELLED = "The curation was cancelled; run it again to go on where it stopped."
+
     def __init__(
         self, on_event: Callable[[Mapping[str, Any]], None], on_end: Callable[[Mapping[str, Any] | None, str], None]
     ) -> None:
@@ -85,7 +87,7 @@ class CurationJob:
         for event in self._events.close():
             self._take(event)
         if self._cancelled:
-            self._on_end(None, "The curation was cancelled; run it again to go on where it stopped.")
+            self._on_end(None, self.CANCELLED)
         elif self._problem or self._result is not None:
             self._on_end(self._result, self._problem)
         else:

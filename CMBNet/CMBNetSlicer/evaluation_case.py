@@ -10,7 +10,6 @@ import numpy as np
 import slicer
 import vtk
 
-from CMBNetSlicer.evaluation_record import EvaluationRecord
 from CMBNetSlicer.slice_jump import jump_to, show_scan
 
 # The colours of the pictures in the report.
@@ -25,8 +24,8 @@ class EvaluationCase:
         self._shown: tuple[Path, str] | None = None
         self.nodes: dict[str, Any] = {}
 
-    def open(self, record: EvaluationRecord, scan_id: str, position_ras: Sequence[float]) -> None:
-        """Show a scan of the evaluation with both sides, and move all slice views to a place.
+    def open(self, record: Any, scan_id: str, position_ras: Sequence[float]) -> None:
+        """Show a scan of the evaluation (an `EvaluationRecord`) with both sides, and move all slice views to a place.
 
         Raises
         ------
@@ -46,7 +45,7 @@ class EvaluationCase:
                 self._scene.RemoveNode(node)
         self.nodes, self._shown = {}, None
 
-    def _load(self, record: EvaluationRecord, scan_id: str) -> None:
+    def _load(self, record: Any, scan_id: str) -> None:
         from CMBNetEvaluationLib.lesion_sources import read_prediction, read_reference
         from CMBNetEvaluationLib.rules import MatchingRule
 
@@ -65,16 +64,20 @@ class EvaluationCase:
     def _show(self, side: str, scan_id: str, lesions: Any) -> Any:
         name = f"{scan_id} {side}"
         if lesions.from_points or lesions.grid is None:
-            return _points(self._scene, name, lesions, COLOURS[side])
+            labels = [str(number) for number in lesions.ids]
+            return add_points(self._scene, name, lesions.centers_ras, labels, COLOURS[side])
         return _segmentation(self._scene, name, lesions, COLOURS[side])
 
 
-def _points(scene: Any, name: str, lesions: Any, colour: tuple[float, float, float]) -> Any:
+def add_points(
+    scene: Any, name: str, positions_ras: Any, labels: Sequence[str], colour: tuple[float, float, float]
+) -> Any:
+    """A locked list of points (RAS mm) in one colour."""
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetSelectedColor(*colour)
-    for number, center in zip(lesions.ids, lesions.centers_ras, strict=True):
-        node.AddControlPoint(vtk.vtkVector3d(*center), str(number))
+    for label, place in zip(labels, positions_ras, strict=True):
+        node.AddControlPoint(vtk.vtkVector3d(*place), label)
     node.SetLocked(True)
     return node
 

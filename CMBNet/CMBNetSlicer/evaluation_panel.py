@@ -1,4 +1,4 @@
-"""The panel of the module CMBNetEvaluation: folders and rule, the run, and the calls to click through."""
+"""The panel of the module CMBNetEvaluation: folders and rule, the run, and the calls or places to click through."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ import slicer
 from slicer.i18n import tr as _
 
 from CMBNetLib.errors import CMBNetError
-from CMBNetSlicer.evaluation_case import EvaluationCase
 from CMBNetSlicer.evaluation_command import EvaluationRun, evaluate_command
 from CMBNetSlicer.evaluation_job import EvaluationJob
-from CMBNetSlicer.evaluation_nodes import show_evaluation
-from CMBNetSlicer.evaluation_record import EvaluationRecord, read_evaluation
-from CMBNetSlicer.evaluation_rows import CallRows
+from CMBNetSlicer.evaluation_results import EvaluationResults
+from CMBNetSlicer.evaluation_rows import ResultRows
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import remaining_text
 from CMBNetSlicer.job_outcome import JobOutcome
 from CMBNetSlicer.package_installer import reason_packages_are_missing
+from CMBNetSlicer.study_results import StudyResults
 
 _STEPS = 1000  # of the progress bar
-_PATHS = ("predictionsPath", "referencesPath", "imagesPath", "outputPath")
-_FILTERS = (("False calls", ("FN", "FP")), ("Missed (FN)", ("FN",)), ("False positives (FP)", ("FP",)),
-            ("Found (TP)", ("TP",)), ("All", ("TP", "FP", "FN", "ignored")))  # fmt: skip
+_PATHS = ("predictionsPath", "referencesPath", "comparePath", "readingsPath", "imagesPath", "outputPath")
+_MODES = ("Predictions against references", "Reader study")
+_STUDY = 1  # of these
+# Rows that only one of the two has.
+_ONLY_IN = {"comparePath": 0, "readingsPath": _STUDY}
 
 
 class EvaluationPanel:
@@ -44,16 +45,16 @@ class EvaluationPanel:
         from CMBNetEvaluationLib.rules import PRESETS
 
         self.ui, self.make_command = ui, make_command
-        self.record: EvaluationRecord | None = None
-        self.case = EvaluationCase(slicer.mrmlScene)
+        self.results: EvaluationResults | StudyResults | None = None
         self._job: EvaluationJob | None = None
         self._stage = ""
         self._presets = PRESETS
-        self._rows = CallRows(ui.callTable, self._open_call)
+        self._rows, self._agreement = ResultRows(ui.callTable, self._open_row), ResultRows(ui.agreementTable)
         ui.ruleBox.addItems(list(PRESETS))
-        ui.filterBox.addItems([_(name) for name, _outcomes in _FILTERS])
+        ui.modeBox.addItems([_(name) for name in _MODES])
         self._connect()
         self._rule_chosen()
+        self._mode_chosen()
         self._update()
 
     @property
@@ -65,14 +66,16 @@ class EvaluationPanel:
         """Stop a run and let go of the scene; the panel is not used after it."""
         if self._job is not None:
             self._job.abandon()
-        self.case.close()
+        self._leave_results()
 
     def run_settings(self) -> EvaluationRun:
         """What the widgets say."""
         paths = {name: str(getattr(self.ui, name).currentPath) for name in _PATHS}
+        study = self._mode() == _STUDY
         return EvaluationRun(
             paths["predictionsPath"], paths["referencesPath"], paths["outputPath"], paths["imagesPath"],
-            str(self.ui.ruleBox.currentText),
+            str(self.ui.ruleBox.currentText), "" if study else paths["comparePath"],
+            paths["readingsPath"] if study else None,
         )  # fmt: skip
 
     def evaluate(self) -> None:
@@ -88,12 +91,16 @@ class EvaluationPanel:
         self._update()
 
     def show(self, path: str | Path) -> None:
-        """Show the result of an evaluation; `InputError` if it cannot be read."""
-        self.record = read_evaluation(path)
-        self.case.close()
-        show_evaluation(slicer.mrmlScene, self.record)
-        self.ui.summaryLabel.text = self.record.summary
+        """Show the result of an evaluation or of a reader study; `InputError` if it cannot be read."""
+        kind = StudyResults if Path(path).name == "reader_study.json" else EvaluationResults
+        results = kind(slicer.mrmlScene, path)
+        self._leave_results()
+        self.results = results
+        self.ui.summaryLabel.text = results.summary
+        self.ui.filterBox.clear()
+        self.ui.filterBox.addItems(results.filters)
         self._fill_rows()
+        self._agreement.fill(*results.agreement())
         self._update()
 
     def on_event(self, event: Mapping[str, Any]) -> None:
@@ -132,6 +139,8 @@ class EvaluationPanel:
         ui.ruleBox.currentIndexChanged.connect(self._rule_chosen)
         ui.filterBox.currentIndexChanged.connect(self._filter_chosen)
         ui.reportButton.clicked.connect(self._open_report)
+        ui.plotButton.clicked.connect(self._show_plot)
+        ui.modeBox.currentIndexChanged.connect(self._mode_chosen)
 
     def _clicked(self, _checked: bool = False) -> None:
         if self.running:
@@ -150,23 +159,39 @@ class EvaluationPanel:
     def _filter_chosen(self, _index: int = 0) -> None:
         self._fill_rows()
 
-    def _fill_rows(self) -> None:
-        outcomes = _FILTERS[max(int(self.ui.filterBox.currentIndex), 0)][1]
-        calls = () if self.record is None else self.record.calls
-        self._rows.fill([call for call in calls if call.outcome in outcomes])
+    def _mode(self) -> int:
+        return max(int(self.ui.modeBox.currentIndex), 0)
 
-    def _open_call(self, number: int) -> None:
-        call = self._rows.calls[number]
-        if self.record is None:
+    def _mode_chosen(self, _index: int = 0) -> None:
+        for name, mode in _ONLY_IN.items():
+            for widget in (getattr(self.ui, name), getattr(self.ui, f"{name}Label")):
+                widget.visible = mode == self._mode()
+        self._update()
+
+    def _fill_rows(self) -> None:
+        if self.results is not None:
+            self._rows.fill(self.results.titles, self.results.rows(max(int(self.ui.filterBox.currentIndex), 0)))
+
+    def _open_row(self, number: int) -> None:
+        if self.results is None:
             return
         try:
-            self.case.open(self.record, call.scan_id, call.position_ras)
+            self.results.open(number)
         except (CMBNetError, RuntimeError) as problem:
             self._say(str(problem))
 
+    def _leave_results(self) -> None:
+        if self.results is not None:
+            self.results.close()
+            self.results = None
+
     def _open_report(self, _checked: bool = False) -> None:
-        if self.record is not None and self.record.report is not None:
-            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.record.report)))
+        if self.results is not None and self.results.report is not None:
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.results.report)))
+
+    def _show_plot(self, _checked: bool = False) -> None:
+        if self.results is not None and self.results.chart is not None:
+            slicer.modules.plots.logic().ShowChartInLayout(self.results.chart)
 
     def _say(self, text: str) -> None:
         self.ui.stageLabel.text = text
@@ -174,10 +199,13 @@ class EvaluationPanel:
             self.ui.logText.appendPlainText(text)
 
     def _update(self) -> None:
+        ui, results = self.ui, self.results
         missing = reason_packages_are_missing("matplotlib", "jinja2")
         reason = "" if self.running else missing or self.run_settings().reason_not_to_run()
-        self.ui.evaluateButton.text = _("Cancel") if self.running else _("Evaluate")
-        self.ui.evaluateButton.enabled = not reason
-        self.ui.evaluateButton.toolTip = reason or _("Compare the predictions with the references.")
-        self.ui.progressBar.visible = self.running
-        self.ui.reportButton.enabled = self.record is not None and self.record.report is not None
+        ui.evaluateButton.text = _("Cancel") if self.running else _("Evaluate")
+        ui.evaluateButton.enabled = not reason
+        ui.evaluateButton.toolTip = reason or _("Compare what was chosen.")
+        ui.progressBar.visible = self.running
+        ui.reportButton.enabled = results is not None and results.report is not None
+        ui.plotButton.enabled = results is not None and results.chart is not None
+        ui.agreementTable.visible = isinstance(results, StudyResults)

@@ -118,6 +118,13 @@ class ReviewDesk:
         self._guarded(run, commit=False)
         return bool(result and result[0])
 
+    def detected(self, case_id: str) -> None:
+        """The detector has finished a case."""
+        self.room.renew(case_id)
+        if self.room.stale:
+            self.message = f"The detector has finished this case; {self.keys.key('reveal')} shows its candidates."
+        self._on_change()
+
     # ---- the mouse ----
 
     def press(self, point_ras: Point, normal_ras: Point) -> bool:
@@ -192,8 +199,8 @@ class ReviewDesk:
         self.outline_visible = bool(state.get("outline", True))
         self.crosshair_visible = bool(state.get("crosshair", True))
 
-    def _open(self, case_id: str, force: bool = False) -> None:
-        self.room.open(case_id, force=force)
+    def _open(self, case_id: str, force: bool = False, target: str | None = None) -> None:
+        self.room.open(case_id, force=force, target=target)
         self._enter_case()
 
     def _enter_case(self) -> None:
@@ -238,6 +245,9 @@ class ReviewDesk:
 
     def _reveal(self) -> None:
         review = self._open_review()
+        if self.room.stale:
+            self._open(review.store.header.case_id, target=review.current)
+            review = self._open_review()
         joined = review.reveal()
         if review.current is None or review.finding(review.current).decided:
             review.next_undecided()

@@ -16,8 +16,9 @@ from CMBNetLib.errors import CMBNetError, InputError
 from CMBNetLib.review_keys import TITLES
 from CMBNetLib.review_loading import CaseLoader, read_case
 from CMBNetLib.review_room import ReadingSetup, ReviewRoom
-from CMBNetLib.worklist import Worklist, worklist_of_paths
+from CMBNetLib.worklist import OUTPUT_FOLDER, Worklist, read_worklist, worklist_of_paths, write_csv_worklist
 from CMBNetSlicer.review_desk import ReviewDesk
+from CMBNetSlicer.review_jobs_section import JobsSection
 from CMBNetSlicer.review_keys_section import KeysSection
 from CMBNetSlicer.review_mouse import SliceMouse
 from CMBNetSlicer.review_reading_section import ReadingSection
@@ -74,6 +75,7 @@ class ReviewPanel(VTKObservationMixin):
         self.keys = KeysSection(ui, settings if settings is not None else slicer.app.settings(), self._keys_changed)
         self.worklist = WorklistSection(ui, self._open_case, self._filter)
         self.reading = ReadingSection(ui)
+        self.jobs = JobsSection(ui, self._detected, self._open_path)
         self.shortcuts = ReviewShortcuts(self.run)
         self._mouse = SliceMouse(self)
         self._focus = FocusFilter(self._focus_changed)
@@ -121,6 +123,7 @@ class ReviewPanel(VTKObservationMixin):
             self.desk.close()
         self.desk = None
         self.reading.use(None)
+        self.jobs.use(None)
         self.worklist.show([], None)
 
     # ---- doing ----
@@ -140,6 +143,7 @@ class ReviewPanel(VTKObservationMixin):
         self.worklist.say(" ".join(worklist.problems))
         self.desk = ReviewDesk(slicer.mrmlScene, room, self.keys.bindings, self._show)
         self.reading.use(self.desk)
+        self.jobs.use(self.desk)
         self.desk.resume()
         self.worklist.show_filter(room.filter, room.search)
         self._yield.start()
@@ -150,8 +154,7 @@ class ReviewPanel(VTKObservationMixin):
         """Make a worklist of the volumes of the scene that came from files."""
         try:
             setup, paths = self.worklist.setup(), scene_files(slicer.mrmlScene)
-            folder = paths[0].parent / "cmbnet-review" if paths else Path()
-            worklist = worklist_of_paths(paths, folder)
+            worklist = kept_worklist(paths)
         except CMBNetError as error:
             self.worklist.say(str(error))
             return
@@ -227,6 +230,16 @@ class ReviewPanel(VTKObservationMixin):
             self.ui.minipButton.checked = desk.views.projects
         self.reading.show()
         self.ui.readingMessage.text = desk.message if desk is not None else ""
+        unsaved = desk is not None and desk.review is not None and not desk.review.store.writable
+        self.ui.elsewherePath.visible = self.ui.elsewhereButton.visible = unsaved
+
+    def _detected(self, case_id: str) -> None:
+        if self.desk is not None:
+            self.desk.detected(case_id)
+
+    def _open_path(self, path: str) -> None:
+        self.ui.worklistPath.currentPath = path
+        self.open_worklist()
 
     def _open_case(self, case_id: str) -> None:
         if self.desk is not None:
@@ -269,15 +282,15 @@ class ReviewPanel(VTKObservationMixin):
             self._mouse.attach(widget.sliceView().interactor(), widget.mrmlSliceNode())
 
     def _save_elsewhere(self) -> None:
+        if self.desk is None or self.desk.review is None:
+            return
         try:
-            if self.desk is None or self.desk.review is None:
-                raise InputError("No case is open, so there is nothing to save.")
             path = Path(str(self.ui.elsewherePath.currentPath))
             self.desk.review.store.save_elsewhere(path)
             self.desk.review.trouble = None
-            self.ui.afterMessage.text = _("The readings are kept in {path} from now on.").format(path=path)
+            self.desk.message = _("The readings are kept in {path} from now on.").format(path=path)
         except CMBNetError as error:
-            self.ui.afterMessage.text = str(error)
+            self.desk.message = str(error)
         self._show()
 
 
@@ -285,6 +298,16 @@ def _loader_of_any_candidates() -> CaseLoader:
     from CMBNetEvaluationLib.review_sources import read_candidates
 
     return CaseLoader(lambda case: read_case(case, read_candidates))
+
+
+def kept_worklist(paths: list[Path]) -> Worklist:
+    """Make a worklist of files and write it beside their readings, for processes in the background."""
+    folder = paths[0].parent / OUTPUT_FOLDER if paths else Path()
+    worklist = worklist_of_paths(paths, folder)
+    try:
+        return read_worklist(write_csv_worklist(folder / "worklist.csv", worklist.cases), folder)
+    except InputError:  # a folder that cannot be written: reading goes on in memory, and says so
+        return worklist
 
 
 def scene_files(scene: Any) -> list[Path]:

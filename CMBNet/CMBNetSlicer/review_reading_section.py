@@ -6,7 +6,8 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from CMBNetLib.review_case import FILTERS, CaseReview
+from CMBNetLib.review_case import CaseReview
+from CMBNetLib.review_listing import FILTERS
 from CMBNetLib.review_terms import ReviewTerms
 from CMBNetSlicer.review_desk import ReviewDesk
 
@@ -75,7 +76,7 @@ class ReadingSection:
         mode = review.store.mode
         ui.caseLabel.text = f"<b>{review.store.header.case_id}</b> · {decided} / {total} · {mode}{finished} {notes}"
         ui.findingFilterBox.currentIndex = FILTERS.index(review.filter)
-        ui.revealButton.enabled = not review.shows_candidates
+        ui.revealButton.enabled = not review.shows_candidates or desk.room.stale
         ui.findingLabel.text = self._finding_text(review)
         if review.current is None or self._terms is None:
             return

@@ -41,7 +41,7 @@ class CaseScene:
 
     def show(self, review: CaseReview, *, center: bool = True, preview: ReadingMask | None = None) -> None:
         """Draw all outlines, and go to the finding on show, whose outline is ``preview`` while it is being drawn."""
-        findings = {key: review.finding(key) for key in review.listed("all")}
+        findings = {key: review.outlined(key) for key in review.listed("all")}
         if preview is not None and review.current in findings:
             findings[review.current] = replace(findings[review.current], mask=preview)
         self.outlines.show(findings, review.current)
@@ -60,7 +60,8 @@ class CaseScene:
     def close(self) -> None:
         """Take the nodes of the case out of the scene."""
         self.crosshair.remove()
-        remove_nodes(self._scene, [self.outlines.node, self.scan, self.second, self.prior])
+        self.outlines.remove(self._scene)
+        remove_nodes(self._scene, [self.scan, self.second, self.prior])
 
     def _add(self, volume: Any, name: str) -> Any:
         return add_volume(self._scene, volume, name, display_range(volume.array)) if volume is not None else None

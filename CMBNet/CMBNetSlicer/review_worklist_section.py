@@ -63,7 +63,9 @@ class WorklistSection:
         if not reader:
             raise InputError("Who reads? Write your name or initials into the field Reader.")
         own = str(ui.scalePath.currentPath).strip()
-        terms = ReviewTerms.load(Path(own) if own else SCALES[ui.scaleBox.currentIndex])
+        mimics = str(ui.mimicsPath.currentPath).strip()
+        scale = Path(own) if own else SCALES[ui.scaleBox.currentIndex]
+        terms = ReviewTerms.load(scale, Path(mimics) if mimics else "mimics")
         return ReadingSetup(reader, int(ui.roundSpin.value), MODES[ui.modeBox.currentIndex], terms)
 
     def worklist(self) -> Worklist:

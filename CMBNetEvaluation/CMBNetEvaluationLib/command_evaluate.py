@@ -14,8 +14,8 @@ from .comparison import compare_models
 from .evaluation import Evaluation, evaluate_pairs, measure
 from .evaluation_output import TITLE, write_evaluation
 from .gallery import Gallery
-from .methods_text import number_of
 from .pairs import Pair, pairs_from_folders, pairs_from_table, with_attributes
+from .report_page import summary_text
 from .rules import PRESETS, rule_of
 from .scan_evaluation import EvaluationSettings
 
@@ -60,7 +60,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         from .reader_study_output import run_reader_study
 
         folders = (args.readings, args.references, args.predictions)
-        result = run_reader_study(*folders, settings, args.output, progress, title=args.title or "Reader study")
+        title = args.title or "Reader study"
+        result = run_reader_study(*folders, settings, args.output, progress, images=args.image, title=title)
         if not args.json_events:
             print(f"{result['readings']} readings of {result['cases']} cases\nResults: {result['report']}")
         progress.result(result)
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     )  # fmt: skip
     progress.advance(1.0)
     if not args.json_events:
-        print(f"{summary_text(metrics)}\nResults: {paths.get('report', paths['json'])}")
+        print(f"{summary_text(metrics['detection'])}\nResults: {paths.get('report', paths['json'])}")
     progress.result(_payload(paths, metrics, evaluation))
     return 0
 
@@ -143,19 +144,6 @@ def _payload(paths: dict[str, Path], metrics: dict[str, Any], evaluation: Evalua
         "report": str(paths["report"].resolve()) if "report" in paths else None,
         "scans": len(evaluation.results),
         "problems": len(evaluation.problems),
-        "summary": summary_text(metrics),
+        "summary": summary_text(metrics["detection"]),
         **values,
     }
-
-
-def summary_text(metrics: dict[str, Any]) -> str:
-    """The result in one line."""
-    pooled, counts = metrics["detection"]["pooled"], metrics["detection"]["counts"]
-
-    def value(name: str) -> str:
-        return "–" if pooled[name].value is None else f"{pooled[name].value:.3f}"
-
-    return (
-        f"{number_of(counts['scans'], 'scan')}: sensitivity {value('sensitivity')}, precision {value('precision')}, "
-        f"F1 {value('f1')}, {value('false_positives_per_scan')} false positives per scan"
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,49 +10,36 @@ import numpy as np
 from CMBNetLib.errors import InputError
 
 from .detection_metrics import per_scan_values
+from .difference import Difference, permutation_p
 from .estimates import SEED, SubjectBootstrap, divide
-from .froc import RATES, Candidates, froc_curve, gather_candidates, sensitivity_at
+from .froc import FrocCurve, froc_curve, gather_candidates
+from .froc_comparison import froc_differences
 from .scan_result import ScanResult, counts_of
 
 PERMUTATIONS = 9999
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How much the second model differs from the first.
-
-    Attributes
-    ----------
-    first, second, difference
-        Values of the two, and second minus first.
-    low, high
-        95 % interval of the difference by paired bootstrap over subjects.
-    p
-        Two-sided permutation test that swaps the two models subject by subject; None where it was not made.
-    """
-
-    first: float | None
-    second: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-
-    def as_dict(self) -> dict[str, float | None]:
-        """JSON form."""
-        return {name: getattr(self, name) for name in ("first", "second", "difference", "low", "high", "p")}
-
-
 def compare_models(
-    first: Sequence[ScanResult], second: Sequence[ScanResult], *, permutations: int = PERMUTATIONS, seed: int = SEED
+    first: Sequence[ScanResult],
+    second: Sequence[ScanResult],
+    *,
+    permutations: int = PERMUTATIONS,
+    seed: int = SEED,
+    make_bootstrap: Callable[[list[ScanResult]], SubjectBootstrap] | None = None,
 ) -> dict[str, Any]:
     """Compare two models on the scans both were evaluated on.
+
+    Parameters
+    ----------
+    make_bootstrap
+        How the common scans are drawn; by subject if left out.
 
     Returns
     -------
     dict
-        ``scans`` (number), ``metrics`` (name -> `Difference`) and ``lesions``: how many reference lesions both,
-        either or none found, with McNemar's exact test (which takes lesions as independent).
+        ``scans`` and ``subjects`` (numbers), ``metrics`` (name -> `Difference`), ``lesions``: how many reference
+        lesions both, either or none found, with McNemar's exact test (which takes lesions as independent), and
+        ``curves``: the FROC of both, None where one has no scores.
 
     Raises
     ------
@@ -65,14 +51,18 @@ def compare_models(
         raise InputError("The two models share no evaluated scan, so they cannot be compared.")
     a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     subjects = [result.subject_id for result in a]
-    bootstrap = SubjectBootstrap(subjects)
+    bootstrap = make_bootstrap(a) if make_bootstrap else SubjectBootstrap(subjects)
     swaps = _swaps(subjects, permutations, seed)
     counts = counts_of(a), counts_of(b)
     metrics = {name: _difference(*sums, counts, bootstrap, swaps) for name, sums in _RATIOS.items()}
-    froc = _froc_difference(a, b, bootstrap)
-    if froc is not None:
-        metrics["mean_sensitivity"] = froc
-    return {"scans": len(pairs), "metrics": metrics, "lesions": _lesions_found(a, b)}
+    metrics |= froc_differences(a, b, bootstrap, swaps)
+    return {
+        "scans": len(pairs),
+        "subjects": bootstrap.n_subjects,
+        "metrics": metrics,
+        "lesions": _lesions_found(a, b),
+        "curves": _curves(a, b),
+    }
 
 
 Columns = Callable[[np.ndarray], np.ndarray]
@@ -114,24 +104,12 @@ def _difference(
     permuted = divide(part_b.sum() - moved_part, whole_b.sum() - moved_whole) - divide(
         part_a.sum() + moved_part, whole_a.sum() + moved_whole
     )
-    # The tolerance keeps permutations that equal the observed difference but for rounding.
-    extreme = int((np.abs(np.nan_to_num(permuted)) >= abs(observed) - 1e-12).sum())
-    p = (extreme + 1) / (len(permuted) + 1)
-    return Difference(value_a, value_b, observed, *bootstrap.interval(differences), p)
+    return Difference(value_a, value_b, observed, *bootstrap.interval(differences), permutation_p(observed, permuted))
 
 
-def _froc_difference(a: list[ScanResult], b: list[ScanResult], bootstrap: SubjectBootstrap) -> Difference | None:
-    first, second = gather_candidates(a), gather_candidates(b)
-    if first is None or second is None:
-        return None
-
-    def mean(candidates: Candidates, weights: np.ndarray | None) -> float:
-        curve = froc_curve(candidates, weights)
-        return float(np.mean([sensitivity_at(curve, rate) for rate in RATES]))
-
-    value_a, value_b = mean(first, None), mean(second, None)
-    draws = np.array([mean(second, weight) - mean(first, weight) for weight in bootstrap.weights])
-    return Difference(value_a, value_b, value_b - value_a, *bootstrap.interval(draws), None)
+def _curves(a: list[ScanResult], b: list[ScanResult]) -> list[FrocCurve] | None:
+    candidates = [gather_candidates(side) for side in (a, b)]
+    return None if None in candidates else [froc_curve(side) for side in candidates if side is not None]
 
 
 def _lesions_found(a: list[ScanResult], b: list[ScanResult]) -> dict[str, Any]:

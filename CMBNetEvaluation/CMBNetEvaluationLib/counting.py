@@ -34,13 +34,14 @@ def agreement_of_counts(first: np.ndarray, second: np.ndarray, bootstrap: Subjec
         "kappa_linear": lambda weights: weighted_kappa(*classes, 4, power=1, weights=weights),
         "limit_low": lambda weights: bland_altman(first, second, weights)[1],
         "limit_high": lambda weights: bland_altman(first, second, weights)[2],
+        "slope": lambda weights: slope_of_difference(first, second, weights),
     }
     estimates: dict[str, Any] = {name: bootstrap.weighted(function, n) for name, function in statistics.items()}
     estimates["bias"] = bootstrap.mean(first - second)
     estimates["absolute_error_mean"] = bootstrap.mean(np.abs(first - second))
     estimates["absolute_error_median"] = bootstrap.median(np.abs(first - second))
     same = (classes[0] == classes[1]).astype(float)
-    estimates["same_burden_class"] = bootstrap.ratio(same, np.ones(n), proportion=True)
+    estimates["same_burden_class"] = bootstrap.ratio(same, np.ones(n), kind="proportion")
     estimates["burden_table"] = burden_table(first, second)
     return estimates
 
@@ -91,6 +92,19 @@ def bland_altman(
     variance = divide(w @ difference**2 - n * bias**2, n - 1)
     half = Z95 * np.sqrt(np.maximum(variance, 0.0))
     return bias, bias - half, bias + half
+
+
+def slope_of_difference(first: np.ndarray, second: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """(B,) slope of the difference on the mean of two counts (Bland and Altman 1999); NaN where the mean is constant.
+
+    0 where the bias does not grow with the burden; with another slope one pair of limits does not fit all scans.
+    """
+    w = _weights(weights, len(first))
+    n = w.sum(axis=1)
+    middle, difference = (first + second) / 2, first - second
+    x, y = divide(w @ middle, n), divide(w @ difference, n)
+    spread = w @ middle**2 - n * x**2
+    return divide(w @ (middle * difference) - n * x * y, np.where(spread > 1e-9, spread, 0.0))
 
 
 def spearman(first: np.ndarray, second: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

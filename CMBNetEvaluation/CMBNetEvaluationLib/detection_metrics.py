@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,14 @@ def detection_metrics(results: Sequence[ScanResult], bootstrap: SubjectBootstrap
     dict
         ``counts`` (int), ``pooled``, ``per_scan_mean`` and ``per_scan_median`` (`Estimate`). A scan without
         predictions has no precision and one without lesions no sensitivity; they are left out of those means (`n`
-        tells how many are in). F1 is 2 TP / (2 TP + FP + FN): 0, not undefined, where only false calls were made.
+        tells how many are in). F1 is 2 TP / (2 TP + FP + FN): 0, not undefined, where only false calls were made;
+        ``f1_scans_with_lesions`` leaves those scans out, as VALDO's code does.
     """
     counts = counts_of(results)
     values = per_scan_values(counts)
+    with_lesions = counts[:, 0] + counts[:, 2] > 0
+    values["f1_scans_with_lesions"] = np.where(with_lesions, values["f1"], np.nan)
+    values["false_positives"] = values.pop("false_positives")  # the last row of a table
     return {
         "counts": detection_counts(results),
         "pooled": pooled_metrics(counts, bootstrap),
@@ -50,12 +55,12 @@ def pooled_metrics(counts: np.ndarray, bootstrap: SubjectBootstrap) -> dict[str,
     scans = np.ones(len(counts))
     negative = (tp + fn == 0).astype(float)
     return {
-        "precision": bootstrap.ratio(tp, tp + fp, proportion=True),
-        "sensitivity": bootstrap.ratio(tp, tp + fn, proportion=True),
-        "f1": bootstrap.ratio(2 * tp, 2 * tp + fp + fn),
-        "false_positives_per_scan": bootstrap.ratio(fp, scans),
-        "false_positives_per_negative_scan": bootstrap.ratio(fp * negative, negative),
-        "false_positives_per_microbleed": bootstrap.ratio(fp, tp + fn),
+        "precision": bootstrap.ratio(tp, tp + fp, kind="proportion"),
+        "sensitivity": bootstrap.ratio(tp, tp + fn, kind="proportion"),
+        "f1": replace(bootstrap.ratio(2 * tp, 2 * tp + fp + fn), n=round(counts.sum())),
+        "false_positives_per_scan": bootstrap.ratio(fp, scans, kind="rate"),
+        "false_positives_per_negative_scan": bootstrap.ratio(fp * negative, negative, kind="rate"),
+        "false_positives_per_microbleed": bootstrap.ratio(fp, tp + fn, kind="rate"),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,17 @@ from .figures import can_draw, draw_figures
 from .methods_text import methods_paragraph, software_versions
 from .pairs import Pair
 from .report_page import report_html
-from .tables import MEASURE_COLUMNS, froc_rows, lesion_rows, measure_rows, scan_rows, stratum_rows, write_csv
+from .tables import (
+    DIFFERENCE_COLUMNS,
+    MEASURE_COLUMNS,
+    difference_rows,
+    froc_rows,
+    lesion_rows,
+    measure_rows,
+    scan_rows,
+    stratum_rows,
+    write_csv,
+)
 
 SCHEMA = "cmbnet-evaluation"
 SCHEMA_VERSION = "1.0"
@@ -45,22 +55,22 @@ def write_evaluation(
     """
     progress = progress or Progress()
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    methods = methods_paragraph(evaluation.results, evaluation.settings, metrics["detection"]["counts"])
-    paths = _write_tables(folder, evaluation, metrics)
-    figures = _write_figures(folder, evaluation, metrics, progress)
+    methods = methods_paragraph(evaluation.results, evaluation.settings, metrics, compared=comparison is not None)
+    paths = _write_tables(folder, evaluation, metrics, comparison)
+    figures = write_figures(folder, draw_figures, (evaluation.results, metrics, comparison), progress)
     if find_spec("jinja2") is None:
         progress.warning("no_report", "The page was not written: the package jinja2 is missing (see cmbnet system).")
     else:
         page = report_html(
             title, created, evaluation.results, metrics, methods=methods, problems=evaluation.problems,
-            figures=figures, gallery=gallery, comparison=comparison,
+            figures=figures, gallery=gallery, comparison=comparison, rule=evaluation.settings.rule.sentence(),
         )  # fmt: skip
-        paths["report"] = _write_text(folder / "report.html", page)
+        paths["report"] = write_text(folder / "report.html", page)
     document = evaluation_document(evaluation, metrics, created, methods, paths, title)
     if comparison is not None:
         document["comparison"] = {"models": list(comparison[1]), **plain(dict(comparison[0]))}
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    paths["json"] = _write_text(folder / "evaluation.json", text)
+    paths["json"] = write_text(folder / "evaluation.json", text)
     return paths
 
 
@@ -101,7 +111,12 @@ def _sources(pair: Pair) -> dict[str, str | None]:
     return {role: None if path is None else str(path.resolve()) for role, path in paths.items()}
 
 
-def _write_tables(folder: Path, evaluation: Evaluation, metrics: Mapping[str, Any]) -> dict[str, Path]:
+def _write_tables(
+    folder: Path,
+    evaluation: Evaluation,
+    metrics: Mapping[str, Any],
+    comparison: tuple[Mapping[str, Any], Sequence[str]] | None,
+) -> dict[str, Path]:
     paths = {
         "scans": write_csv(folder / "scans.csv", *scan_rows(evaluation.results)),
         "lesions": write_csv(folder / "lesions.csv", *lesion_rows(evaluation.results)),
@@ -110,23 +125,28 @@ def _write_tables(folder: Path, evaluation: Evaluation, metrics: Mapping[str, An
     }
     if metrics["froc"] is not None:
         paths["froc"] = write_csv(folder / "froc.csv", *froc_rows(metrics["froc"]["curve"]))
+    if comparison is not None:
+        rows = difference_rows(comparison[0]["metrics"])
+        paths["comparison"] = write_csv(folder / "comparison.csv", DIFFERENCE_COLUMNS, rows)
     return paths
 
 
-def _write_figures(
-    folder: Path, evaluation: Evaluation, metrics: Mapping[str, Any], progress: Progress
+def write_figures(
+    folder: Path, draw: Callable[..., dict[str, bytes]], arguments: Sequence[Any], progress: Progress
 ) -> dict[str, bytes]:
+    """Write the PNG files that ``draw`` makes into ``folder/figures``; a warning where matplotlib is missing."""
     if not can_draw():
         progress.warning("no_figures", "Figures were not drawn: the package matplotlib is missing (see cmbnet system).")
         return {}
-    figures = draw_figures(evaluation.results, metrics)
+    figures = draw(*arguments)
     for name, data in figures.items():
         with atomic_output(folder / "figures" / f"{name}.png") as temporary:
             temporary.write_bytes(data)
     return figures
 
 
-def _write_text(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file at once; returns its path."""
     with atomic_output(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

@@ -12,6 +12,7 @@ from .estimates import Estimate, SubjectBootstrap
 from .scan_result import Ranking, ScanResult
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+BAND_RATES = tuple(float(rate) for rate in 2.0 ** np.arange(-4, 3.01, 0.125))  # where the curve has an interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +101,13 @@ def sensitivity_at(curve: FrocCurve, rate: float) -> float:
 
     0 if even the highest threshold gives more; a curve that ends before ``rate`` gives its last sensitivity.
     """
-    reached = int(np.searchsorted(curve.false_positives_per_scan, rate + 1e-12, side="right"))
-    return float(curve.sensitivity[reached - 1]) if reached else 0.0
+    return float(sensitivities_at(curve, [rate])[0])
+
+
+def sensitivities_at(curve: FrocCurve, rates: Sequence[float]) -> np.ndarray:
+    """`sensitivity_at` of several rates."""
+    reached = np.searchsorted(curve.false_positives_per_scan, np.asarray(rates) + 1e-12, side="right")
+    return np.append(0.0, curve.sensitivity)[reached]
 
 
 def average_precision(candidates: Candidates, weights: np.ndarray | None = None) -> float:
@@ -120,13 +126,16 @@ def average_precision(candidates: Candidates, weights: np.ndarray | None = None)
 
 
 def froc_metrics(results: Sequence[ScanResult], bootstrap: SubjectBootstrap) -> dict[str, Any] | None:
-    """Sensitivity at `RATES`, their mean, average precision and the curve; None where there are no scores."""
+    """Sensitivity at `RATES`, their mean, average precision, and the curve; None where there are no scores.
+
+    ``band`` holds the 95 % interval of the curve at `BAND_RATES`, point by point.
+    """
     candidates = gather_candidates(results)
     if candidates is None:
         return None
     curve = froc_curve(candidates)
-    point = _summary(candidates, None)
-    draws = np.array([_summary(candidates, weight) for weight in bootstrap.weights])
+    point = froc_summary(candidates)
+    draws = np.array([froc_summary(candidates, weight) for weight in bootstrap.weights])
     lesions = int(candidates.lesions.sum())
     estimates = [
         Estimate(float(value), *bootstrap.interval(draws[:, column]), lesions) for column, value in enumerate(point)
@@ -137,11 +146,20 @@ def froc_metrics(results: Sequence[ScanResult], bootstrap: SubjectBootstrap) -> 
         "average_precision": estimates[-1],
         "most_false_positives_per_scan": float(curve.false_positives_per_scan[-1]) if len(curve.sensitivity) else 0.0,
         "curve": curve,
+        "band": _band(candidates, bootstrap),
     }
 
 
-def _summary(candidates: Candidates, weights: np.ndarray | None) -> list[float]:
-    """Sensitivities at the rates, their mean, average precision."""
+def froc_summary(candidates: Candidates, weights: np.ndarray | None = None) -> list[float]:
+    """Sensitivities at `RATES`, their mean, average precision; ``weights`` (S,) counts each scan so many times."""
     curve = froc_curve(candidates, weights)
-    at_rates = [sensitivity_at(curve, rate) for rate in RATES]
+    at_rates = sensitivities_at(curve, RATES).tolist()
     return [*at_rates, float(np.mean(at_rates)), average_precision(candidates, weights)]
+
+
+def _band(candidates: Candidates, bootstrap: SubjectBootstrap) -> dict[str, Any]:
+    """Rates, and the interval of the sensitivity at each; None where it cannot be made."""
+    draws = [sensitivities_at(froc_curve(candidates, weight), BAND_RATES) for weight in bootstrap.weights]
+    intervals = [bootstrap.interval(column) for column in np.array(draws).T]
+    low, high = ([interval[side] for interval in intervals] for side in (0, 1))
+    return {"rates": BAND_RATES, "low": low, "high": high}

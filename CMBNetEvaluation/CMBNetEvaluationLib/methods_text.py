@@ -8,7 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from . import __version__
+from .comparison import PERMUTATIONS
 from .estimates import REPLICATES, SEED
+from .rules import MatchingRule
 from .scan_evaluation import EvaluationSettings
 from .scan_result import ScanResult
 
@@ -26,24 +28,69 @@ def software_versions() -> dict[str, str]:
     return found
 
 
-def methods_paragraph(results: Sequence[ScanResult], settings: EvaluationSettings, counts: Mapping[str, Any]) -> str:
-    """The paragraph."""
+def methods_paragraph(
+    results: Sequence[ScanResult], settings: EvaluationSettings, metrics: Mapping[str, Any], *, compared: bool = False
+) -> str:
+    """The paragraph.
+
+    Parameters
+    ----------
+    metrics
+        From `evaluation.measure`.
+    compared
+        A second model was compared.
+    """
+    sentences = (
+        _data_sentence(metrics["detection"]["counts"]),
+        f"{settings.rule.sentence()} {source_sentence(settings.rule)}",
+        _threshold_sentence(settings),
+        _DETECTION,
+        _froc_sentence(results, settings) if metrics["froc"] is not None else "",
+        _COUNTING,
+        intervals_sentence(),
+        COMPARISON if compared else "",
+        versions_sentence(),
+    )
+    return " ".join(sentence.strip() for sentence in sentences if sentence.strip())
+
+
+_DETECTION = (
+    "Precision, sensitivity and F1 are given pooled over all lesions and as mean and median over scans; a scan without "
+    "predictions has no precision and one without lesions no sensitivity, a scan with only false calls has an F1 of 0, "
+    "and a scan with neither lesions nor predictions has no F1. False positives per scan are averaged over all scans, "
+    "those without microbleeds included."
+)
+_COUNTING = (
+    "Agreement of counts is given as intraclass correlation of two-way single measurements, absolute agreement "
+    "ICC(A,1) and consistency ICC(C,1) (McGraw and Wong 1996), 95 % limits of agreement (Bland and Altman 1999), "
+    "Spearman's rank correlation, and kappa of the burden classes 0, 1-4, 5-9 and 10 or more with linear "
+    "and quadratic weights."
+)
+COMPARISON = (
+    "Differences between two models have intervals by the paired bootstrap over subjects and two-sided p by "
+    f"{PERMUTATIONS} permutations that swap the models subject by subject; for the FROC, every candidate was ranked by "
+    "the false positives per scan at which its model reaches it. p values are not adjusted for the number of figures."
+)
+
+
+def intervals_sentence() -> str:
+    """How intervals were made."""
+    return (
+        f"95 % intervals are percentiles of {REPLICATES} bootstrap samples of subjects (seed {SEED}), all scans of a "
+        "subject together; Wilson intervals of proportions and exact Poisson intervals of rates (Garwood 1936), which "
+        "take lesions as independent, are given beside them."
+    )
+
+
+def versions_sentence() -> str:
+    """With which software."""
     versions = ", ".join(f"{name} {number}" for name, number in software_versions().items())
-    return " ".join(
-        (
-            _data_sentence(counts),
-            settings.rule.sentence(),
-            _threshold_sentence(settings),
-            "Precision, sensitivity and F1 are given pooled over all lesions and as mean and median over scans; a scan "
-            "without predictions has no precision and one without lesions no sensitivity, and a scan with only false "
-            "calls has an F1 of 0. False positives per scan are averaged over all scans, those without microbleeds "
-            "included.",
-            _froc_sentence(results, settings),
-            f"95 % intervals are percentiles of {REPLICATES} bootstrap samples of subjects (seed {SEED}); Wilson "
-            "intervals of proportions are given beside them.",
-            f"Computed with {versions}.",
-        )
-    ).replace("  ", " ")
+    return f"Computed with {versions}."
+
+
+def source_sentence(rule: MatchingRule) -> str:
+    """Whose rule it is; empty for our own."""
+    return "" if rule.source == MatchingRule().source else f"(Rule {rule.name}. {rule.source}.)"
 
 
 def _data_sentence(counts: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from CMBNetLib.errors import InputError
 from .comparison import compare_models
 from .consensus import votes_of
 from .detection_metrics import detection_metrics
-from .estimates import SubjectBootstrap
+from .estimates import CrossedBootstrap, SubjectBootstrap
 from .lesions import LesionSet, lesions_from_points
 from .pairs import Pair, subject_of
 from .reader_agreement import group_agreement, kinds_of_pairs, pair_agreement
@@ -46,9 +46,12 @@ class ReaderStudy:
     against_reference
         `detection_metrics` of each rater; empty without references.
     assistance
-        `compare_models` of the same readers and cases without and with assistance; None where there are not both.
+        `compare_models` of the same readers and cases without and with assistance, its intervals by drawing readers
+        and subjects (subjects alone where there is one reader); None where there are not both.
     times
         Seconds a case, by condition and rater, and the difference.
+    others
+        What the model and the reference mark, as readings.
     """
 
     readings: tuple[Reading, ...]
@@ -59,6 +62,7 @@ class ReaderStudy:
     against_reference: dict[str, dict[str, Any]] = field(default_factory=dict)
     assistance: dict[str, Any] | None = None
     times: dict[str, dict[str, Any]] = field(default_factory=dict)
+    others: tuple[Reading, ...] = ()
 
 
 def measure_study(
@@ -92,6 +96,7 @@ def measure_study(
         {rater: _detection(own) for rater, own in results.items() if rater != REFERENCE},
         _assistance(readings, results),
         reading_times(readings),
+        tuple(everyone[len(readings) :]),
     )
 
 
@@ -123,7 +128,7 @@ def reading_times(readings: Sequence[Reading]) -> dict[str, dict[str, Any]]:
             times[name] = _time(own)
     for rater in sorted({reading.rater for reading in timed}):
         times[rater] = _time([reading for reading in timed if reading.rater == rater])
-    pairs = _both_conditions(timed)
+    pairs = both_conditions(timed)
     if pairs:
         bootstrap = SubjectBootstrap([subject_of(before.case_id) for before, _after in pairs])
         difference = np.array([(after.seconds or 0.0) - (before.seconds or 0.0) for before, after in pairs])
@@ -197,7 +202,7 @@ def _detection(results: Sequence[ScanResult]) -> dict[str, Any]:
     return detection_metrics(results, SubjectBootstrap([result.subject_id for result in results]))
 
 
-def _both_conditions(readings: Sequence[Reading]) -> list[tuple[Reading, Reading]]:
+def both_conditions(readings: Sequence[Reading]) -> list[tuple[Reading, Reading]]:
     """(without, with) of each reader and case, of the first round that has it."""
     first: dict[tuple[str, str, bool], Reading] = {}
     for reading in sorted(readings, key=lambda reading: reading.round):
@@ -208,13 +213,23 @@ def _both_conditions(readings: Sequence[Reading]) -> list[tuple[Reading, Reading
 
 
 def _assistance(readings: Sequence[Reading], results: Mapping[str, list[ScanResult]]) -> dict[str, Any] | None:
-    """The same readers on the same cases without and with assistance; all readings of a subject go together."""
+    """The same readers on the same cases without and with assistance.
+
+    The permutation test swaps all readings of a subject together and speaks of these readers; the intervals draw
+    readers too, as a study of several readers and cases asks for.
+    """
     of_reading = {(rater, result.scan_id): result for rater, own in results.items() for result in own}
     sides: tuple[list[ScanResult], list[ScanResult]] = ([], [])
-    for pair in _both_conditions(readings):
+    for pair in both_conditions(readings):
         found = [of_reading.get((reading.rater, reading.case_id)) for reading in pair]
         for side, result in zip(sides, found, strict=True):
             if None not in found and result is not None:
                 name = f"{result.scan_id}/{pair[0].reader}"
                 side.append(ScanResult(**{**vars(result), "scan_id": name}))
-    return compare_models(*sides) if sides[0] else None
+    return compare_models(*sides, make_bootstrap=_draw_readings) if sides[0] else None
+
+
+def _draw_readings(results: Sequence[ScanResult]) -> SubjectBootstrap:
+    """Readers and subjects; the names of the scans end with the reader."""
+    subjects, readers = [r.subject_id for r in results], [r.scan_id.rpartition("/")[2] for r in results]
+    return CrossedBootstrap(subjects, readers) if len(set(readers)) > 1 else SubjectBootstrap(subjects)

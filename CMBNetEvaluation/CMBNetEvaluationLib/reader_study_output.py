@@ -10,27 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from CMBNetLib.errors import InputError
-from CMBNetLib.files import atomic_output
 from CMBNetLib.progress import Progress
 
 from .consensus import consensus_points
 from .estimates import Estimate
 from .evaluation import plain
+from .evaluation_output import write_figures, write_text
 from .lesion_sources import read_prediction, read_reference
-from .lesions import LesionSet
+from .lesions import LesionSet, no_lesions
 from .methods_text import software_versions
 from .pairs import files_by_scan, look_up
+from .reader_figures import draw_study_figures
 from .reader_study import ReaderStudy, check_rule, measure_study
 from .reader_study_page import methods_of, study_page
-from .reading_files import read_study
+from .reading_files import read_study, verdict_of
 from .scan_evaluation import EvaluationSettings
-from .tables import write_csv
+from .tables import DIFFERENCE_COLUMNS, MEASURE_COLUMNS, difference_rows, measure_rows, write_csv
 
 SCHEMA, SCHEMA_VERSION = "cmbnet-reader-study", "1.0"
 CONSENSUS = ("majority", "union")
 _VOTE_COLUMNS = (
     "case_id", "x", "y", "z", "readers", "yes", "no", "unsure", "majority", "agreed", "said_yes",
 )  # fmt: skip
+_MARK_COLUMNS = ("case_id", "rater", "reader", "round", "assisted", "x", "y", "z", "vote")
 
 
 def run_reader_study(
@@ -41,6 +43,7 @@ def run_reader_study(
     output: Path,
     progress: Progress,
     *,
+    images: Path | None = None,
     title: str = "Reader study",
 ) -> dict[str, Any]:
     """Measure a study and write it; returns what the command reports.
@@ -59,7 +62,8 @@ def run_reader_study(
     progress.stage("measure", f"Comparing {len(readings)} readings of {len(cases)} cases")
     study = measure_study(readings, settings, predictions=model, references=known)
     progress.advance(0.9)
-    paths = write_study(output, study, settings, problems, title=title)
+    pictures = _images(images, cases)
+    paths = write_study(output, study, settings, problems, title=title, images=pictures, progress=progress)
     progress.advance(1.0)
     return {
         "study": str(paths["json"].resolve()),
@@ -78,28 +82,45 @@ def write_study(
     problems: Sequence[Mapping[str, str]] = (),
     *,
     title: str = "Reader study",
+    images: Mapping[str, Path] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Path]:
-    """Write JSON, CSV, consensus references and the page; returns the paths by kind."""
+    """Write JSON, CSV, figures, consensus references and the page; returns the paths by kind.
+
+    ``images`` are the scans of the cases, so that a case can be opened again.
+    """
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     methods = methods_of(study, settings)
     paths = {
         "readings": write_csv(folder / "readings.csv", *_reading_rows(study)),
+        "marks": write_csv(folder / "marks.csv", _MARK_COLUMNS, _mark_rows(study)),
         "agreement": write_csv(folder / "agreement.csv", *_pair_rows(study)),
         "votes": write_csv(folder / "votes.csv", _VOTE_COLUMNS, study.votes),
         "adjudication": write_csv(
             folder / "adjudication.csv", _VOTE_COLUMNS, [row for row in study.votes if not row["agreed"]]
         ),
     }
+    measures = {name: getattr(study, name) for name in ("against_reference", "groups", "times")}
+    paths["metrics"] = write_csv(folder / "metrics.csv", MEASURE_COLUMNS, measure_rows(measures))
+    if study.assistance is not None:
+        rows = difference_rows(study.assistance["metrics"])
+        paths["assistance"] = write_csv(folder / "assistance.csv", DIFFERENCE_COLUMNS, rows)
     _write_consensus(folder / "consensus", study)
+    figures = write_figures(folder, draw_study_figures, (study,), progress or Progress())
     if find_spec("jinja2") is not None:
-        paths["report"] = _write(folder / "report.html", study_page(title, created, study, methods, problems))
+        page = study_page(
+            title, created, study, methods=methods, rule=settings.rule.sentence(), problems=problems, figures=figures
+        )
+        paths["report"] = write_text(folder / "report.html", page)
     document = {
         "schema": SCHEMA, "schema_version": SCHEMA_VERSION, "created": created, "title": title,
         "software": software_versions(), "rule": settings.rule.as_dict(), "methods": methods,
-        "problems": list(problems), **_content(study), "files": {kind: path.name for kind, path in paths.items()},
+        "problems": list(problems), **_content(study),
+        "images": {case: str(path.resolve()) for case, path in sorted((images or {}).items())},
+        "files": {kind: path.name for kind, path in paths.items()},
     }  # fmt: skip
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    paths["json"] = _write(folder / "reader_study.json", text)
+    paths["json"] = write_text(folder / "reader_study.json", text)
     return paths
 
 
@@ -111,7 +132,10 @@ def _content(study: ReaderStudy) -> dict[str, Any]:
 def _lesions(
     folder: Path | None, role: str, cases: Sequence[str], settings: EvaluationSettings, problems: list[dict[str, str]]
 ) -> dict[str, LesionSet]:
-    """Lesions of the model or the reference by case; a file that cannot be read is told and left out."""
+    """Lesions of the model or the reference by case.
+
+    A file that cannot be read is told and left out; a model without a prediction found nothing, which is told too.
+    """
     if folder is None:
         return {}
     unclear: list[str] = []
@@ -121,12 +145,21 @@ def _lesions(
     for case in cases:
         path = look_up(files, case)
         try:
-            if path is None:
-                raise InputError(f"There is no {role} for this case.")
-            found[case] = _read(path, role, settings)
+            if path is None and role == "prediction":
+                problems.append({"scan_id": case, "message": "There is no prediction for this case: nothing found."})
+            elif path is None:
+                raise InputError("There is no reference for this case.")
+            found[case] = no_lesions() if path is None else _read(path, role, settings)
         except InputError as error:
             problems.append({"scan_id": case, "message": str(error)})
     return found
+
+
+def _images(folder: Path | None, cases: Sequence[str]) -> dict[str, Path]:
+    """The scan of each case, as far as there is one."""
+    files = {} if folder is None else files_by_scan(folder, "image", [])
+    found = {case: look_up(files, case) for case in cases}
+    return {case: path for case, path in found.items() if path is not None}
 
 
 def _read(path: Path, role: str, settings: EvaluationSettings) -> LesionSet:
@@ -146,6 +179,17 @@ def _reading_rows(study: ReaderStudy) -> tuple[list[str], list[dict[str, Any]]]:
         for reading in study.readings
     ]  # fmt: skip
     return columns, rows
+
+
+def _mark_rows(study: ReaderStudy) -> list[dict[str, Any]]:
+    """Every mark of readers, model and reference."""
+    rows = []
+    for reading in (*study.readings, *study.others):
+        about = {name: getattr(reading, name) for name in ("case_id", "rater", "reader", "round")}
+        for place, vote in zip(reading.positions_ras, reading.votes, strict=True):
+            position = dict(zip("xyz", (round(float(value), 3) + 0.0 for value in place), strict=True))
+            rows.append({**about, "assisted": int(reading.assisted), **position, "vote": verdict_of(vote)})
+    return rows
 
 
 def _pair_rows(study: ReaderStudy) -> tuple[list[str], list[dict[str, Any]]]:
@@ -172,9 +216,3 @@ def _write_consensus(folder: Path, study: ReaderStudy) -> None:
         rows = [row for row in study.votes if row["case_id"] == case]
         for kind in CONSENSUS:
             write_csv(folder / kind / f"{case}.csv", columns, consensus_points(rows, kind))
-
-
-def _write(path: Path, text: str) -> Path:
-    with atomic_output(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .estimates import REPLICATES, SEED
-from .methods_text import number_of, software_versions
-from .page_template import PAGE
+from .comparison import PERMUTATIONS
+from .methods_text import intervals_sentence, number_of, versions_sentence
+from .page_template import render, section
+from .pairs import subject_of
 from .reader_study import CONDITIONS, ReaderStudy
-from .report_tables import compact, comparison_table
+from .report_tables import compact, comparison_table, found_table
 from .scan_evaluation import EvaluationSettings
 
 _PAIR_FIGURES = {
@@ -20,32 +21,48 @@ _TOLD = 60  # rows of the adjudication list on the page; the file has all
 
 
 def study_page(
-    title: str, created: str, study: ReaderStudy, methods: str, problems: Sequence[Mapping[str, str]] = ()
+    title: str,
+    created: str,
+    study: ReaderStudy,
+    *,
+    methods: str,
+    rule: str,
+    problems: Sequence[Mapping[str, str]] = (),
+    figures: Mapping[str, bytes] | None = None,
 ) -> str:
-    """The page as text."""
-    from jinja2 import Environment
-
+    """The page as text; ``figures`` are PNG by name."""
+    pictures = figures or {}
     sections = [
-        _section("Two by two", [_pair_table(study)], note=_PAIR_NOTE),
-        _section("All readers together", [_group_table(study)]),
-        _section("Time a case", [_time_table(study)], note=_TIME_NOTE),
+        _section("Two by two", _pair_tables(study), pictures, ("agreement",), _PAIR_NOTE, dense=True),
+        _section("All readers together", [_group_table(study)], pictures, ("votes",)),
+        _section("Time a case", [_time_table(study)], pictures, ("time",), _TIME_NOTE),
     ]
     if study.against_reference:
-        sections.insert(0, _section("Each rater against the reference", [_reference_table(study)]))
+        table = _reference_table(study)
+        sections.insert(0, _section("Each rater against the reference", [table], pictures, ("against_reference",)))
     if study.assistance is not None:
         names = [name.capitalize() for name in CONDITIONS.values()]
         table = {**comparison_table(study.assistance, names), "title": f"{study.assistance['scans']} readings twice"}
-        sections.insert(1, _section("Without and with assistance", [table]))
+        tables = [table, found_table(study.assistance["lesions"], list(CONDITIONS.values()))]
+        sections.insert(1, _section("Without and with assistance", tables, pictures, ("assistance",), _HELP_NOTE))
     sections.append(_adjudication(study))
-    template = Environment(autoescape=True, trim_blocks=True).from_string(PAGE)
-    return template.render(
-        title=title, created=created, problems=problems, sections=sections, methods=methods, galleries=[]
-    )
+    cases = {reading.case_id for reading in study.readings}
+    return render(
+        title, created, sections=sections, methods=methods, rule=rule, problems=problems,
+        lead=f"{number_of(len(study.readings), 'reading')} of {number_of(len(cases), 'case')} by "
+        f"{number_of(len({reading.reader for reading in study.readings}), 'reader')}.",
+        n_subjects=len({subject_of(case) for case in cases}),
+    )  # fmt: skip
 
 
 _PAIR_NOTE = (
     "F1 is 2 x lesions of both / (lesions of the first + lesions of the second). Kappa and AC1 are over all places "
-    "that anyone marked on the case; a rater without a mark there said no. Intervals in brackets."
+    "that anyone marked on the case, the model and the reference included; a rater without a mark there said no. So "
+    "they depend on who took part, and kappa is low where few places are denied by both; AC1 suffers less from that."
+)
+_HELP_NOTE = (
+    "Intervals draw readers and subjects, so that they hold for other readers too; the permutation test swaps all "
+    "readings of a subject and speaks of these readers. p values are not adjusted for the number of figures."
 )
 _TIME_NOTE = "The time with assistance includes the first look where the candidates were shown only after it."
 
@@ -54,7 +71,6 @@ def methods_of(study: ReaderStudy, settings: EvaluationSettings) -> str:
     """The methods paragraph."""
     cases = {reading.case_id for reading in study.readings}
     readers = {reading.reader for reading in study.readings}
-    versions = ", ".join(f"{name} {number}" for name, number in software_versions().items())
     return " ".join(
         (
             f"{number_of(len(study.readings), 'reading')} of {number_of(len(cases), 'case')} by "
@@ -65,27 +81,44 @@ def methods_of(study: ReaderStudy, settings: EvaluationSettings) -> str:
             "first; a rater who marked nothing at a place answered no.",
             f"The consensus is that of {', '.join(study.panel)}: majority means more than half of the votes given; "
             "ties are left open.",
-            f"95 % intervals are percentiles of {REPLICATES} bootstrap samples of subjects (seed {SEED}).",
-            f"Computed with {versions}.",
+            intervals_sentence(),
+            "Differences with assistance have intervals by samples of readers and of subjects, and two-sided p by "
+            f"{PERMUTATIONS} permutations by subject."
+            if study.assistance is not None
+            else "",
+            versions_sentence(),
         )
     )
 
 
-def _section(title: str, tables: Sequence[Mapping[str, Any]], note: str = "") -> dict[str, Any]:
-    return {"title": title, "tables": [table for table in tables if table["rows"]], "figures": [], "note": note}
+def _section(
+    title: str,
+    tables: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, bytes] | None = None,
+    wanted: Sequence[str] = (),
+    note: str = "",
+    dense: bool = False,
+) -> dict[str, Any]:
+    return section(title, [table for table in tables if table["rows"]], figures, wanted, note, dense)
 
 
-def _pair_table(study: ReaderStudy) -> dict[str, Any]:
+def _pair_tables(study: ReaderStudy) -> list[dict[str, Any]]:
+    """One table for each kind of pair."""
+    kinds = dict.fromkeys(entry["kind"] for entry in study.pairs)
+    return [_pair_table(kind, [entry for entry in study.pairs if entry["kind"] == kind]) for kind in kinds]
+
+
+def _pair_table(kind: str, pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     counts = ("cases", "both", "only_first", "only_second")
     rows = [
         [
-            f"{entry['first']} / {entry['second']}", entry["kind"], *(str(entry[name]) for name in counts),
+            f"{entry['first']} / {entry['second']}", *(str(entry[name]) for name in counts),
             *(compact(entry[name]) for name in _PAIR_FIGURES),
         ]
-        for entry in study.pairs
+        for entry in pairs
     ]  # fmt: skip
-    columns = ["Raters", "", "Cases", "Both", "Only first", "Only second", *_PAIR_FIGURES.values()]
-    return {"title": "", "columns": columns, "rows": rows}
+    columns = ["Raters", "Cases", "Both", "Only first", "Only second", *_PAIR_FIGURES.values()]
+    return {"title": kind[:1].upper() + kind[1:], "columns": columns, "rows": rows}
 
 
 def _group_table(study: ReaderStudy) -> dict[str, Any]:
@@ -135,4 +168,5 @@ def _adjudication(study: ReaderStudy) -> dict[str, Any]:
     columns = ["Case", "RAS (mm)", "Yes", "No", "Unsure", "Majority", "Said yes"]
     agreed = len(study.votes) - len(open_rows)
     note = f"{number_of(agreed, 'place')} agreed on, {len(open_rows)} to settle; adjudication.csv has all of them."
-    return _section("To be settled between the readers", [{"title": "", "columns": columns, "rows": rows}], note)
+    table = {"title": "", "columns": columns, "rows": rows}
+    return _section("To be settled between the readers", [table], note=note)

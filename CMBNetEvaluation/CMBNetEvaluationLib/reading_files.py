@@ -98,6 +98,11 @@ def reading_of_lesions(case_id: str, rater: str, lesions: LesionSet) -> Reading:
     return Reading(case_id, rater, rater, 1, False, lesions.centers_ras, votes, tuple(cells))
 
 
+def verdict_of(vote: float) -> str:
+    """``microbleed``, ``not`` or ``unsure``."""
+    return next((name for name, value in _VOTES.items() if value == vote), "unsure")
+
+
 def rater_name(reader: str, round_number: int, assisted: bool) -> str:
     """``anna``, ``anna round 2``, ``anna assisted``."""
     return reader + (f" round {round_number}" if round_number > 1 else "") + (" assisted" if assisted else "")

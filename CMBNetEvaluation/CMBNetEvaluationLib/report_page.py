@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .page_template import PAGE
+from .froc import RATES
+from .methods_text import number_of
+from .page_template import base64_text, render, section
 from .report_tables import (
     burden_rows,
     classification_table,
     comparison_table,
     count_table,
     estimate_table,
+    found_table,
     froc_table,
     name_of,
+    number,
     place_table,
     stratum_table,
 )
@@ -28,6 +31,11 @@ _GALLERIES = (
 )
 
 
+_FOUND_ONLY = (
+    "Figures on found lesions are of those alone: a model that finds fewer, easier lesions may look better there."
+)
+
+
 def report_html(
     title: str,
     created: str,
@@ -35,6 +43,7 @@ def report_html(
     metrics: Mapping[str, Any],
     *,
     methods: str,
+    rule: str,
     problems: Sequence[Mapping[str, str]] = (),
     figures: Mapping[str, bytes] | None = None,
     gallery: Path | None = None,
@@ -50,47 +59,62 @@ def report_html(
         PNG by name.
     gallery
         Folder with the pictures that the calls name.
+    rule
+        The matching rule in words.
     comparison
         Result of `compare_models` and the names of the two models.
     """
-    from jinja2 import Environment
-
     sections = [*_sections(metrics, figures or {})]
     if comparison is not None:
-        sections.insert(1, _section("Comparison of models", [comparison_table(*comparison)]))
-    template = Environment(autoescape=True, trim_blocks=True).from_string(PAGE)
-    galleries = [] if gallery is None else _galleries(results, gallery)
-    return template.render(
-        title=title, created=created, problems=problems, sections=sections, methods=methods, galleries=galleries
+        sections.insert(1, _comparison_section(comparison, figures or {}))
+    return render(
+        title, created, sections=sections, methods=methods, rule=rule, problems=problems,
+        n_subjects=metrics["detection"]["counts"]["subjects"], lead=summary_text(metrics["detection"]) + ".",
+        galleries=[] if gallery is None else _galleries(results, gallery),
+    )  # fmt: skip
+
+
+def summary_text(detection: Mapping[str, Any]) -> str:
+    """The result in one line, from the ``detection`` section of the measures."""
+    pooled, counts = detection["pooled"], detection["counts"]
+
+    def value(name: str) -> str:
+        return number(pooled[name].value)
+
+    return (
+        f"{number_of(counts['scans'], 'scan')}: sensitivity {value('sensitivity')}, precision {value('precision')}, "
+        f"F1 {value('f1')}, {value('false_positives_per_scan')} false positives per scan"
     )
 
 
 def _sections(metrics: Mapping[str, Any], figures: Mapping[str, bytes]) -> list[dict[str, Any]]:
     detection, segmentation = metrics["detection"], metrics["segmentation"]
     sections = [
-        _section("Detection, pooled over all scans", [estimate_table("", detection["pooled"])]),
-        _section(
+        section("Detection, pooled over all scans", [estimate_table("", detection["pooled"])]),
+        section(
             "Detection, scan by scan",
             [
                 estimate_table("Mean", detection["per_scan_mean"]),
                 estimate_table("Median", detection["per_scan_median"]),
             ],
         ),
-        _section("What was counted", [count_table(detection["counts"])]),
+        section("What was counted", [count_table(detection["counts"])]),
     ]
     if metrics["froc"] is not None:
-        sections.append(_section("FROC", [froc_table(metrics["froc"])], figures, ("froc",)))
+        sections.append(
+            section("FROC", [froc_table(metrics["froc"])], figures, ("froc",), _end_of_curve(metrics["froc"]))
+        )
     names = {"matched_lesions": "On found lesions", "whole_scan": "On whole scans"}
     outlines = [estimate_table(names[key], value) for key, value in segmentation.items() if value is not None]
     if outlines:
-        sections.append(_section("Segmentation", outlines))
+        sections.append(section("Segmentation", outlines, note=_FOUND_ONLY))
     counting = metrics["counting"]
     tables = [estimate_table("", counting), burden_rows(counting["burden_table"])]
-    sections.append(_section("Counting", tables, figures, ("bland_altman",)))
+    sections.append(section("Counting", tables, figures, ("bland_altman",)))
     sections.append(_classification_section(metrics))
     if metrics["calibration"] is not None:
         tables = [estimate_table("", metrics["calibration"])]
-        sections.append(_section("Calibration of the scores", tables, figures, ("calibration",)))
+        sections.append(section("Calibration of the scores", tables, figures, ("calibration",)))
     return [*sections, _strata_section(metrics, figures), *_cause_sections(metrics)]
 
 
@@ -98,7 +122,30 @@ def _classification_section(metrics: Mapping[str, Any]) -> dict[str, Any]:
     tables = [classification_table(metrics["classification"])]
     if metrics["scan_auc"] is not None:
         tables.append(estimate_table("Highest score against any microbleed", {"area_under_roc": metrics["scan_auc"]}))
-    return _section("Scans called positive by their count", tables)
+    note = "A scan is positive by how many microbleeds are counted, whether or not they are the right ones."
+    return section("Scans called positive by their count", tables, note=note)
+
+
+def _end_of_curve(froc: Mapping[str, Any]) -> str:
+    most = froc["most_false_positives_per_scan"]
+    if most >= RATES[-1]:
+        return ""
+    return (
+        f"All candidates together give {most:.2f} false positives per scan; at higher rates the sensitivity is that at "
+        "the end of the curve, which is the least it could be."
+    )
+
+
+def _comparison_section(
+    comparison: tuple[Mapping[str, Any], Sequence[str]], figures: Mapping[str, bytes]
+) -> dict[str, Any]:
+    found, names = comparison
+    tables = [comparison_table(found, names), found_table(found["lesions"], names)]
+    note = (
+        f"Difference: {names[1]} minus {names[0]}. Intervals and permutations are by subject; p values are not "
+        "adjusted for the number of figures. McNemar's test takes lesions as independent."
+    )
+    return section("Comparison of models", tables, figures, ("comparison_froc",), note)
 
 
 def _strata_section(metrics: Mapping[str, Any], figures: Mapping[str, bytes]) -> dict[str, Any]:
@@ -108,36 +155,25 @@ def _strata_section(metrics: Mapping[str, Any], figures: Mapping[str, bytes]) ->
         "differ stays one hit."
     )
     tables = [stratum_table(key, groups) for key, groups in strata.items()]
-    return _section("Strata", tables, figures, [f"strata_{key}" for key in strata], note)
+    return section("Strata", tables, figures, [f"strata_{key}" for key in strata], note)
 
 
 def _cause_sections(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     sections = []
     if metrics["false_positive_causes"]:
-        sections.append(_section("False positives by cause", [count_table(metrics["false_positive_causes"])]))
+        sections.append(section("False positives by cause", [count_table(metrics["false_positive_causes"])]))
     places = [(key, metrics[f"{key}_of_hits"]) for key in ("zone", "region") if metrics[f"{key}_of_hits"]]
     if places:
         tables = [place_table(f"By {name_of(key).lower()}", table) for key, table in places]
-        sections.append(_section("Where hits lie", tables))
+        sections.append(section("Where hits lie", tables))
     return sections
-
-
-def _section(
-    title: str,
-    tables: Sequence[Mapping[str, Any]],
-    figures: Mapping[str, bytes] | None = None,
-    wanted: Sequence[str] = (),
-    note: str = "",
-) -> dict[str, Any]:
-    pictures = [{"name": name, "data": _base64((figures or {})[name])} for name in wanted if name in (figures or {})]
-    return {"title": title, "tables": tables, "figures": pictures, "note": note}
 
 
 def _galleries(results: Sequence[ScanResult], folder: Path) -> list[dict[str, Any]]:
     groups = []
     for outcome, title, note in _GALLERIES:
         entries = [
-            {"text": caption(result.scan_id, call), "data": _base64((folder / call.picture).read_bytes())}
+            {"text": caption(result.scan_id, call), "data": base64_text((folder / call.picture).read_bytes())}
             for result in results
             for call in result.calls
             if call.outcome == outcome and call.picture
@@ -158,7 +194,3 @@ def caption(scan_id: str, call: Call) -> str:
     if call.cause and call.cause != call.relation:
         parts.append(f"cause: {call.cause}")
     return " · ".join(parts)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

@@ -11,6 +11,9 @@ from .estimates import Estimate
 DASH = "–"
 NAMES = {
     "f1": "F1",
+    "f1_mean_of_scans": "F1, mean over scans",
+    "f1_scans_with_lesions": "F1, scans with microbleeds only",
+    "mean_sensitivity": "Mean FROC sensitivity (1/8 to 8 false positives per scan)",
     "false_positives_per_scan": "False positives per scan (all scans)",
     "false_positives_per_negative_scan": "False positives per scan without microbleeds",
     "false_positives_per_microbleed": "False positives per reference microbleed (not per scan)",
@@ -19,6 +22,14 @@ NAMES = {
     "limit_low": "Lower limit of agreement",
     "limit_high": "Upper limit of agreement",
     "bias": "Bias (predicted minus reference)",
+    "slope": "Slope of the difference on the mean",
+    "mean_score_minus_share_true": "Mean score minus share of true ones",
+    "brier": "Brier score",
+    "dataset": "Data set",
+    "field_strength_t": "Field strength",
+    "slice_thickness_mm": "Slice thickness",
+    "size": "Size (equivalent diameter)",
+    "shape": "Shape (elongation, 1 is round)",
     "kappa_quadratic": "Weighted kappa of burden classes, quadratic",
     "kappa_linear": "Weighted kappa of burden classes, linear",
     "area_under_roc": "Area under the ROC curve",
@@ -37,9 +48,11 @@ NAMES = {
 
 def name_of(key: str) -> str:
     """Words for a key of the results."""
-    return NAMES.get(key) or key[:1].upper() + key[1:].replace("_", " ").replace(" mm3", " (mm³)").replace(
-        " mm", " (mm)"
-    )
+    if key in NAMES:
+        return NAMES[key]
+    if key.startswith("sensitivity_at_"):
+        return f"Sensitivity at {key.removeprefix('sensitivity_at_')} false positives per scan"
+    return key[:1].upper() + key[1:].replace("_", " ").replace(" mm3", " (mm³)").replace(" mm", " (mm)")
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -53,10 +66,11 @@ def shown(estimate: Estimate | None) -> list[str]:
     """Cells of value, interval, n."""
     if estimate is None or estimate.value is None:
         return [DASH, DASH, "0" if estimate is None else str(estimate.n)]
-    interval = DASH if estimate.low is None else f"{number(estimate.low)} to {number(estimate.high)}"
-    if estimate.wilson is not None:
-        interval += f" [{number(estimate.wilson[0])} to {number(estimate.wilson[1])}]"
-    return [number(estimate.value), interval, str(estimate.n)]
+    interval = "" if estimate.low is None else f"{number(estimate.low)} to {number(estimate.high)}"
+    if estimate.by_counts is not None:
+        low, high = estimate.by_counts
+        interval = f"{interval} [{number(low)} to {number(high)}]".strip()
+    return [number(estimate.value), interval or DASH, str(estimate.n)]
 
 
 def estimate_table(title: str, estimates: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,12 +146,23 @@ def comparison_table(comparison: Mapping[str, Any], names: Sequence[str]) -> dic
     return {"title": f"{names[0]} and {names[1]} on {comparison['scans']} scans", "columns": columns, "rows": rows}
 
 
+def found_table(lesions: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Reference lesions by which of two models found them, with McNemar's test."""
+    shown_as = {"both": "Both", "only_first": f"Only {names[0]}", "only_second": f"Only {names[1]}", "none": "Neither"}
+    values = [*(str(lesions[key]) for key in shown_as), number(lesions["mcnemar_p"], 4)]
+    columns = ["Reference lesions found by", *shown_as.values(), "p (McNemar, exact)"]
+    return {"title": "", "columns": columns, "rows": [["Number", *values]]}
+
+
 def compact(estimate: Estimate, digits: int = 2) -> str:
-    """Value and interval in one cell."""
+    """Value and interval in one cell; the interval from counts where draws of subjects give none."""
     if estimate.value is None:
         return DASH
+    value, interval, ends = number(estimate.value, digits), (estimate.low, estimate.high), "()"
     if estimate.low is None:
-        return number(estimate.value, digits)
-    low, high = number(estimate.low, digits), number(estimate.high, digits)
+        interval, ends = estimate.by_counts or (None, None), "[]"
+    if interval[0] is None:
+        return value
+    low, high = (number(bound, digits) for bound in interval)
     # With a minus sign a dash between the two would be read as another one.
-    return f"{number(estimate.value, digits)} ({low}{' to ' if '-' in low + high else '–'}{high})"
+    return f"{value} {ends[0]}{low}{' to ' if '-' in low + high else '–'}{high}{ends[1]}"

@@ -118,20 +118,26 @@ PRESETS: dict[str, MatchingRule] = {
         MatchingRule("iou", "iou", 0.1),
         MatchingRule(
             "valdo-text", limit=5.0, strict=True, connectivity=6,
-            source="VALDO 2021 challenge paper: centroids less than 5 mm apart, 6-connectivity, one to one",
+            source="VALDO 2021 challenge paper: centroids less than 5 mm apart, 6-connectivity, one to one; ranked by "
+            "medians over scans",
         ),
         MatchingRule(
             "valdo-code", limit=5.0, strict=True, unit="voxel", assignment="nearest", connectivity=26,
             source="VALDO 2021 evaluation code: centres of mass in voxels, connectivity 3 (26 neighbours), nearest "
             "reference of each prediction. The code's default limit is 0.1 voxels; the limit of the paper is "
-            "taken here as its number of voxels",
+            "taken here as its number of voxels. Of two predictions equally near to a lesion the code counts both as "
+            "found, here one; its F1 leaves scans without lesions out",
         ),
         MatchingRule(
             "shiva", "overlap", 0.0,
             source="SHIVA-CMB (Tsuchida 2024): clusters that overlap. Its tolerance and least cluster size are "
             "options there (here: --ignore-below-mm) and not part of the rule",
         ),
-        MatchingRule("vuno", limit=3.0, source="VUNO (AAIC 2025 abstract): centres within 3 mm, pooled over scans"),
+        MatchingRule(
+            "vuno", limit=3.0,
+            source="VUNO (AAIC 2025 abstract): centres within 3 mm, pooled over scans; which neighbours join voxels is "
+            "not said there",
+        ),
         MatchingRule(
             "seed-distance", limit=5.0, duplicates="ignored", connectivity=6,
             source="MicrobleedNet (del Pozo Lerida): centres within 5 mm, 6-connectivity, further predictions on a "

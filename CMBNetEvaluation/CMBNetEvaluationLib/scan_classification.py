@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .estimates import Estimate, SubjectBootstrap, divide
+from .estimates import Estimate, SubjectBootstrap, divide, wilson_interval
 from .froc import gather_candidates
 from .scan_result import ScanResult
 
@@ -34,12 +34,12 @@ def _at(called: np.ndarray, positive: np.ndarray, threshold: int, bootstrap: Sub
     return {
         "threshold": threshold,
         "tp": int(tp.sum()), "fp": int(fp.sum()), "fn": int(fn.sum()), "tn": int(tn.sum()),
-        "sensitivity": bootstrap.ratio(tp, tp + fn, proportion=True),
-        "specificity": bootstrap.ratio(tn, tn + fp, proportion=True),
-        "ppv": bootstrap.ratio(tp, tp + fp, proportion=True),
-        "npv": bootstrap.ratio(tn, tn + fn, proportion=True),
+        "sensitivity": bootstrap.ratio(tp, tp + fn, kind="proportion"),
+        "specificity": bootstrap.ratio(tn, tn + fp, kind="proportion"),
+        "ppv": bootstrap.ratio(tp, tp + fp, kind="proportion"),
+        "npv": bootstrap.ratio(tn, tn + fn, kind="proportion"),
         "f1": bootstrap.ratio(2 * tp, 2 * tp + fp + fn),
-        "accuracy": bootstrap.ratio(tp + tn, np.ones(len(tp)), proportion=True),
+        "accuracy": bootstrap.ratio(tp + tn, np.ones(len(tp)), kind="proportion"),
     }  # fmt: skip
 
 
@@ -73,8 +73,9 @@ def calibration_metrics(results: Sequence[ScanResult], bootstrap: SubjectBootstr
     Returns
     -------
     dict
-        ``brier`` and ``expected_calibration_error`` (`Estimate`), and ``bins``: for each tenth of the scores the
-        candidates, their mean score and the share of true ones. Excused candidates are left out.
+        ``brier``, ``expected_calibration_error`` and ``mean_score_minus_share_true`` (`Estimate`; above 0 where
+        scores promise too much), and ``bins``: for each tenth of the scores the candidates, their mean score and the
+        share of true ones with its Wilson interval. Excused candidates are left out.
     """
     candidates = gather_candidates(results)
     if candidates is None or not (candidates.true | candidates.false).any():
@@ -84,12 +85,13 @@ def calibration_metrics(results: Sequence[ScanResult], bootstrap: SubjectBootstr
     if scores.min() < 0 or scores.max() > 1:
         return None
     bins = np.minimum((scores * N_BINS).astype(int), N_BINS - 1)
-    squares = np.bincount(scan, (scores - true) ** 2, minlength=len(results))
+    squares, gaps = (np.bincount(scan, term, minlength=len(results)) for term in ((scores - true) ** 2, scores - true))
     counted = np.bincount(scan, minlength=len(results)).astype(float)
     errors = [calibration_error(scores, true, bins, weight[scan]) for weight in bootstrap.weights]
     error = calibration_error(scores, true, bins, np.ones(len(scores)))
     return {
         "brier": bootstrap.ratio(squares, counted),
+        "mean_score_minus_share_true": bootstrap.ratio(gaps, counted),
         "expected_calibration_error": Estimate(error, *bootstrap.interval(np.array(errors)), len(scores)),
         "bins": [_bin(number, scores[bins == number], true[bins == number]) for number in range(N_BINS)],
     }
@@ -103,10 +105,13 @@ def calibration_error(scores: np.ndarray, true: np.ndarray, bins: np.ndarray, we
 
 
 def _bin(number: int, scores: np.ndarray, true: np.ndarray) -> dict[str, Any]:
+    low, high = wilson_interval(float(true.sum()), len(true)) or (None, None)
     return {
         "from": number / N_BINS,
         "to": (number + 1) / N_BINS,
         "n": len(scores),
         "mean_score": float(scores.mean()) if len(scores) else None,
         "share_true": float(true.mean()) if len(true) else None,
+        "wilson_low": low,
+        "wilson_high": high,
     }

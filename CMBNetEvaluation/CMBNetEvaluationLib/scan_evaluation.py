@@ -110,7 +110,7 @@ def compare(
         n_predicted=int((~excused).sum()),
         calls=tuple(calls),
         n_ignored=int(reference.ignore.sum()),
-        overlap=whole_overlap(called, reference),
+        overlap=whole_overlap(called.subset(~matching.excused), reference),
         ranking=None if ranked is None else ranking_of(ranked, reference, settings.rule),
         warnings=tuple(warnings or ()),
     )
@@ -137,7 +137,8 @@ def ranking_of(candidates: LesionSet, reference: LesionSet, rule: MatchingRule) 
 def whole_overlap(prediction: LesionSet, reference: LesionSet) -> Overlap | None:
     """Agreement of all lesion voxels that count; None where one side is points or there is no grid.
 
-    Ignored reference lesions count on neither side: voxels the prediction shares with them are left out.
+    Ignored reference lesions count on neither side: voxels the prediction shares with them are left out. Predictions
+    excused by them should not be in ``prediction`` any more.
     """
     grid = reference.grid or prediction.grid
     if grid is None or (reference.from_points and len(reference)) or (prediction.from_points and len(prediction)):

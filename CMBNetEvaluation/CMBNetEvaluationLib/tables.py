@@ -10,11 +10,15 @@ from typing import Any
 
 from CMBNetLib.files import atomic_output
 
+from .difference import Difference
 from .estimates import Estimate
 from .froc import FrocCurve
 from .scan_result import Call, ScanResult
 
-MEASURE_COLUMNS = ("section", "measure", "value", "low", "high", "wilson_low", "wilson_high", "n")
+MEASURE_COLUMNS = (
+    "section", "measure", "value", "low", "high", "wilson_low", "wilson_high", "poisson_low", "poisson_high", "n",
+)  # fmt: skip
+DIFFERENCE_COLUMNS = ("measure", "first", "second", "difference", "low", "high", "p")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -67,6 +71,11 @@ def stratum_rows(strata: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple
     return columns, rows
 
 
+def difference_rows(metrics: Mapping[str, Difference]) -> list[dict[str, Any]]:
+    """Rows of ``comparison.csv``: one figure of two models each."""
+    return [{"measure": name, **difference.as_dict()} for name, difference in metrics.items()]
+
+
 def froc_rows(curve: FrocCurve) -> tuple[list[str], list[dict[str, Any]]]:
     """Columns and rows of ``froc.csv``."""
     columns = ["threshold", "false_positives_per_scan", "sensitivity"]
@@ -77,7 +86,7 @@ def froc_rows(curve: FrocCurve) -> tuple[list[str], list[dict[str, Any]]]:
 def _walk(section: str, content: Any) -> Iterator[dict[str, Any]]:
     if isinstance(content, Mapping):
         for name, entry in content.items():
-            if name in ("strata", "curve", "zone_of_hits", "region_of_hits", "bins"):
+            if name in ("strata", "curve", "band", "zone_of_hits", "region_of_hits", "bins"):
                 continue
             if isinstance(entry, Estimate):
                 yield {"section": section, "measure": name, **entry.as_dict()}

@@ -27,7 +27,7 @@ from monai.transforms import (
 )
 
 from CMBNetTrainingLib.patches import BLACK
-from CMBNetTrainingLib.synthesis import IGNORE, MICROBLEED
+from CMBNetTrainingLib.truth import IGNORE, MICROBLEED
 
 KEYS = ("image", "classes")
 MODES = ("bilinear", "nearest")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from CMBNetEvaluationLib.froc import froc_curve, gather_candidates
@@ -20,7 +17,7 @@ from CMBNetLib.inference import choose_device
 from CMBNetLib.network import AnisotropicUNet
 from CMBNetLib.progress import Progress
 from CMBNetTrainingLib.bundle_card import model_card
-from CMBNetTrainingLib.bundle_writing import BundleText, write_bundle
+from CMBNetTrainingLib.bundle_writing import BundleText, half, write_bundle
 from CMBNetTrainingLib.collection_splits import VALIDATION
 from CMBNetTrainingLib.score_calibration import (
     Calibration,
@@ -58,7 +55,14 @@ class Measurement:
 
 
 def export_run(
-    run: Path, folder: Path, progress: Progress, *, checkpoint: str = BEST, calibrate: bool = True, name: str = ""
+    run: Path,
+    folder: Path,
+    progress: Progress,
+    *,
+    checkpoint: str = BEST,
+    calibrate: bool = True,
+    name: str = "",
+    license_file: Path | None = None,
 ) -> Bundle:
     """Write the bundle ``folder`` of a run.
 
@@ -68,6 +72,8 @@ def export_run(
         ``best`` (by FROC where that was kept), ``last`` or a criterion.
     calibrate
         Let scores mean shares of true candidates, as far as the validation scans allow.
+    license_file
+        Text of the licence of the weights; without it the bundle says that its maker decides.
 
     Raises
     ------
@@ -75,6 +81,7 @@ def export_run(
         The folder is no run, the checkpoint is not there, or there is nothing to measure with.
     """
     config = config_of_run(run)
+    license_text = _license(license_file)
     weights, step, used = _weights(run, config, checkpoint)
     entries = entries_of(config, progress)
     held_out = [entry for entry in entries if entry.split == VALIDATION]
@@ -94,14 +101,12 @@ def export_run(
     training = _training_statement(config, entries, step, used)
     card = model_card(name or folder.name, measurement, training)
     text = BundleText(
-        name or folder.name, card, LICENSE_TEXT, change=f"step {step} of {run.name}", status="preview",
+        name or folder.name, card, license_text, change=f"step {step} of {run.name}", status="preview",
         data_source=training["statement"], training=training,
     )  # fmt: skip
-    with tempfile.TemporaryDirectory() as temporary:
-        path = Path(temporary) / "model.safetensors"
-        save_file(_half(weights), path)
-        spec = network_spec(network)
-        return write_bundle(folder, path, spec, network.thinnest_slice_mm, FLOOR, measurement.points, text)
+    _warn_of_failure(measurement.points, progress)
+    spec = network_spec(network)
+    return write_bundle(folder, weights, spec, network.thinnest_slice_mm, FLOOR, measurement.points, text)
 
 
 def choose_points(validated: Sequence[ValidatedScan], measured_on: str) -> dict[str, OperatingPoint]:
@@ -131,11 +136,11 @@ def _measured(
     """Measure, calibrate where there is enough to go by, and measure what will be shipped."""
     described = _described(held_out)
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-    validated = measure(_full(_half(weights)))
+    validated = measure(_full(half(weights)))
     calibration = fit_calibration(*scores_and_truth(validated))
     if calibrate and calibration.is_fitted:
         weights = calibrated(weights, calibration)
-        validated = measure(_full(_half(weights)))
+        validated = measure(_full(half(weights)))
     else:
         calibration = Calibration(n_true=calibration.n_true, n_false=calibration.n_false)
     after = expected_calibration_error(*scores_and_truth(validated))
@@ -154,9 +159,11 @@ def _weights(run: Path, config: TrainingConfig, wanted: str) -> tuple[dict[str, 
     return tensors, int(header["step"]), chosen
 
 
-def _half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    half = {key: v.to(torch.float16) if v.is_floating_point() else v for key, v in weights.items()}
-    return {key: value.contiguous() for key, value in half.items()}
+def _license(path: Path | None) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path else LICENSE_TEXT
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Cannot read the licence {path}: {error}.") from error
 
 
 def _full(weights: dict[str, Tensor]) -> dict[str, Tensor]:

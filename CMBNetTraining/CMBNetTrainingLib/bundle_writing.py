@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
 
+from CMBNetLib import __version__
 from CMBNetLib.bundle import LICENSE, METADATA, MODEL_CARD, WEIGHTS, Bundle, OperatingPoint, load_bundle, sha256_of
 from CMBNetLib.network import CLASSES, NetworkSpec
 
@@ -23,7 +27,7 @@ class BundleText:
     name: str
     card: str
     license: str
-    version: str = "0.1.0"
+    version: str = __version__
     change: str = "first model"
     description: str = "Anisotropic 3D U-Net for cerebral microbleeds. For research use, not a medical device."
     data_source: str = ""
@@ -33,14 +37,23 @@ class BundleText:
 
 def write_bundle(
     folder: Path,
-    weights: Path,
+    weights: Mapping[str, Tensor],
     spec: NetworkSpec,
     thinnest_slice_mm: float,
     floor: float,
     points: Mapping[str, OperatingPoint],
     text: BundleText,
 ) -> Bundle:
-    """Write a bundle folder; ``weights`` is a safetensors file. What was in the folder is replaced at the end.
+    """Write a bundle folder. What was in the folder is replaced at the end.
+
+    Parameters
+    ----------
+    folder
+        Its name is the model's id.
+    weights
+        Tensors of the network; they are stored as float16.
+    floor
+        Lowest score of a candidate that detection keeps.
 
     Raises
     ------
@@ -52,7 +65,7 @@ def write_bundle(
         made = Path(temporary) / folder.name
         for name in (METADATA, WEIGHTS, MODEL_CARD):
             (made / name).parent.mkdir(parents=True)
-        shutil.copyfile(weights, made / WEIGHTS)
+        save_file(half(weights), made / WEIGHTS)
         (made / MODEL_CARD).write_text(text.card, encoding="utf-8")
         (made / LICENSE).write_text(text.license, encoding="utf-8")
         ours = {
@@ -75,10 +88,13 @@ def write_bundle(
     return load_bundle(folder)
 
 
+def half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights as a bundle stores them: float16 where they are fractions."""
+    return {key: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for key, v in weights.items()}
+
+
 def _described(spec: NetworkSpec, text: BundleText) -> dict[str, Any]:
     """The keys every MONAI bundle has."""
-    import torch
-
     image = {
         "type": "image",
         "format": "magnitude",

@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "which weights: best (by FROC where it was kept), last, or the best by a figure (default: %(default)s)"
     parser.add_argument("--checkpoint", choices=("best", "last", *CRITERIA), default="best", help=text)
     parser.add_argument("--name", default="", help="name that people see (default: that of the folder)")
+    text = "text of the licence of the weights (default: it says that you decide)"
+    parser.add_argument("--license", type=Path, metavar="FILE", help=text)
     parser.add_argument("--no-calibration", action="store_true", help="leave the scores as the network gives them")
 
 
@@ -27,6 +29,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     bundle = export_run(
         args.folder, args.output, progress,
         checkpoint=args.checkpoint, calibrate=not args.no_calibration, name=args.name,
+        license_file=args.license,
     )  # fmt: skip
     points = {name: vars(point) for name, point in bundle.operating_points.items()}
     progress.result({"bundle": str(bundle.folder), "id": bundle.id, "operating_points": points})

@@ -1,9 +1,10 @@
-"""``cmbnet synthesize``: simulate scans with microbleeds of known place and size from anatomical label maps."""
+"""``cmbnet synthesize``: scans with microbleeds of known place and size, simulated or implanted into real ones."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.progress import ConsoleProgress, Progress
@@ -11,7 +12,8 @@ from CMBNetLib.progress import ConsoleProgress, Progress
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("label_maps", nargs="+", type=Path, help="label maps with FreeSurfer codes, 1 mm")
+    text = "label maps with FreeSurfer codes, 1 mm; with --implant: real scans"
+    parser.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help=text)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="COLLECTION")
     parser.add_argument("--scans", type=int, default=4, help="of each label map (default: %(default)s)")
     text = "mean number a scan; every fifth scan has none (default: %(default)s)"
@@ -27,28 +29,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validation-maps", type=int, default=0, metavar="N", help=text)
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    text = "put N microbleeds into each of the given scans instead, --scans times each"
+    parser.add_argument("--implant", type=int, metavar="N", help=text)
 
 
 def run(args: argparse.Namespace, progress: Progress) -> int:
     """Simulate; scans that are there are kept, so a stopped run goes on. Returns the exit code."""
-    from .synthetic_collection import Plan, make_collection
-
     _check(args)
-    plan = Plan(
-        tuple(str(path) for path in args.label_maps), args.validation_maps, args.scans, args.microbleeds,
-        args.fine_mm, args.pixel_mm, tuple(args.slice_mm), args.seed,
-    )  # fmt: skip
-    rows = make_collection(args.output, plan, progress, args.workers)
+    rows = _simulated(args, progress) if args.implant is None else _implanted(args)
     microbleeds = sum(int(row["n_microbleeds"]) for row in rows)
     progress.advance(1.0)
     progress.result({"collection": str(args.output), "n_scans": len(rows), "n_microbleeds": microbleeds})
     progress.close()
     if isinstance(progress, ConsoleProgress):
-        print(f"{args.output}: {len(rows)} simulated scans with {microbleeds} visible microbleeds.")
+        made = "simulated scans," if args.implant is None else "real scans with implants,"
+        print(f"{args.output}: {len(rows)} {made} {microbleeds} visible microbleeds.")
     return 0
 
 
+def _simulated(args: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
+    from CMBNetLib.inference import choose_device
+
+    from .synthetic_collection import Plan, make_collection
+
+    plan = Plan(
+        tuple(str(path) for path in args.sources), args.validation_maps, args.scans, args.microbleeds,
+        args.fine_mm, args.pixel_mm, tuple(args.slice_mm), args.seed,
+    )  # fmt: skip
+    return make_collection(args.output, plan, progress, args.workers, choose_device(args.device))
+
+
+def _implanted(args: argparse.Namespace) -> list[dict[str, Any]]:
+    from .implanted_scans import make_implanted
+
+    return make_implanted(args.output, args.sources, args.implant, args.scans, args.seed)
+
+
 def _check(args: argparse.Namespace) -> None:
+    if args.implant is not None and args.implant < 1:
+        raise InputError("--implant is 1 or more.")
     if args.scans < 1 or args.microbleeds < 0 or args.workers < 0 or args.seed < 0:
         raise InputError("--scans is 1 or more; --microbleeds, --workers and --seed are 0 or more.")
     if not 0.3 <= args.pixel_mm <= 1.5 or not 0.3 <= args.fine_mm <= 1.5:

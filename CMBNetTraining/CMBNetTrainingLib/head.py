@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,12 @@ import SimpleITK as sitk
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
+from torch import Tensor
 
-from CMBNetTrainingLib.tissue import FIRST_EXTRACEREBRAL_LABEL, brain_of
+from CMBNetLib.volume import Volume
+from CMBNetTrainingLib.anatomy_labels import region_map
+from CMBNetTrainingLib.rotation import rotation_kji
+from CMBNetTrainingLib.tissue import brain_of
 
 # Air that opens to the outside is treated as water: the field is computed with periodic borders, and only the
 # enclosed cavities (sinuses, ears) disturb the brain from near by.
@@ -25,6 +30,17 @@ class HeadMap:
 
     labels: np.ndarray
     name: str
+
+    @cached_property
+    def regions(self) -> np.ndarray:
+        """Region codes (`CMBNetLib.location.region_code`) of every second label, uint8 [k, j, i]."""
+        return region_map(Volume(self.labels[::2, ::2, ::2], np.diag([2.0, 2.0, 2.0, 1.0]), self.name)).array
+
+    def region_at(self, voxel: np.ndarray) -> int:
+        """Region code of a voxel (k, j, i); 0 beyond the map."""
+        index = np.rint(voxel / 2).astype(int)
+        inside = np.all(index >= 0) and np.all(index < self.regions.shape)
+        return int(self.regions[tuple(index)]) if inside else 0
 
     @property
     def brain_center(self) -> np.ndarray:
@@ -67,31 +83,42 @@ def _without_bubbles(labels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Block:
-    """Where a synthetic field of view lies: fine shape (k, j, i), fine spacing (mm), centre in the map, rotation."""
+    """Where a synthetic field of view lies in a head.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Fine voxels (k, j, i).
+    spacing_mm : ndarray
+        Fine spacing (k, j, i).
+    center : ndarray
+        Middle of the block in voxels (k, j, i) of the label map.
+    rotation : ndarray
+        3x3, block axes to label map axes.
+    scale : ndarray
+        Size of the head against the label map, along k, j, i.
+    displacement_mm : ndarray
+        Coarse (3, a, b, c) offsets, interpolated over the block.
+    """
 
     shape: tuple[int, int, int]
     spacing_mm: np.ndarray
     center: np.ndarray
     rotation: np.ndarray
     scale: np.ndarray
-    displacement_mm: np.ndarray  # coarse (3, a, b, c) offsets, interpolated over the block
+    displacement_mm: np.ndarray
 
-    def sample_points(self) -> torch.Tensor:
+    def sample_points(self, device: str = "cpu") -> Tensor:
         """Voxel coordinates (k, j, i) in the label map of every fine voxel: (3, K, J, I)."""
-        axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in self.shape]
-        grid = (
-            torch.stack(torch.meshgrid(*axes, indexing="ij"))
-            * torch.tensor(self.spacing_mm, dtype=torch.float32)[:, None, None, None]
-        )
-        matrix = torch.tensor(self.rotation / self.scale[:, None], dtype=torch.float32)
-        points = torch.einsum("ab,bkji->akji", matrix, grid)
-        bend = F.interpolate(
-            torch.tensor(self.displacement_mm, dtype=torch.float32)[None],
-            size=self.shape,
-            mode="trilinear",
-            align_corners=True,
-        )[0]
-        return points + bend + torch.tensor(self.center, dtype=torch.float32)[:, None, None, None]
+        bend = torch.tensor(self.displacement_mm, dtype=torch.float32, device=device)[None]
+        points = F.interpolate(bend, size=self.shape, mode="trilinear", align_corners=True)[0]
+        matrix = self.rotation / self.scale[:, None] * self.spacing_mm
+        for axis, count in enumerate(self.shape):
+            steps = torch.arange(count, dtype=torch.float32, device=device) - (count - 1) / 2
+            along = steps.reshape([-1 if n == axis else 1 for n in range(3)])
+            for target in range(3):
+                points[target] += float(matrix[target, axis]) * along
+        return points.add_(torch.tensor(self.center, dtype=torch.float32, device=device)[:, None, None, None])
 
 
 def draw_block(
@@ -99,48 +126,44 @@ def draw_block(
     shape: tuple[int, int, int],
     spacing_mm: np.ndarray,
     center: np.ndarray,
+    slice_rotation: np.ndarray,
     *,
-    max_tilt_deg: float = 12.0,
+    head_tilt_deg: float = 6.0,
 ) -> Block:
-    """A block of `shape` fine voxels round `center` with random tilt, head size and bending."""
-    angles = np.deg2rad(rng.normal(0, max_tilt_deg / 2, 3))
-    rotation = np.eye(3)
-    for axis, angle in enumerate(angles):
-        a, b = [(1, 2), (0, 2), (0, 1)][axis]
-        turn = np.eye(3)
-        turn[a, a] = turn[b, b] = np.cos(angle)
-        turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
-        rotation = rotation @ turn
+    """A block of ``shape`` fine voxels round ``center`` with random pose, size and bending of the head.
+
+    Parameters
+    ----------
+    slice_rotation
+        3x3, block axes to scanner axes; the head is tilted in the scanner by about ``head_tilt_deg``.
+    """
+    rotation = rotation_kji(rng.normal(0, head_tilt_deg, 3)) @ slice_rotation
     coarse = [max(3, round(n * s / 25)) for n, s in zip(shape, spacing_mm, strict=True)]
     return Block(shape, spacing_mm, center, rotation, rng.uniform(0.92, 1.1, 3), rng.normal(0, 1.5, (3, *coarse)))
 
 
-def sample_labels(head: HeadMap, points: torch.Tensor) -> np.ndarray:
-    """Labels at `points` by nearest neighbour; outside the map is outer air."""
+def sample_labels(head: HeadMap, points: Tensor) -> np.ndarray:
+    """Labels (int16) at ``points`` by nearest neighbour; outside the map is outer air."""
     index = points.round().long()
-    inside = torch.ones(index.shape[1:], dtype=torch.bool)
+    inside = torch.ones(index.shape[1:], dtype=torch.bool, device=points.device)
     for axis, size in enumerate(head.labels.shape):
         inside &= (index[axis] >= 0) & (index[axis] < size)
         index[axis].clamp_(0, size - 1)
-    labels = head.labels[tuple(index.numpy())]
-    return np.where(inside.numpy(), labels, OUTER_AIR).astype(np.int16)
+    size = head.labels.shape
+    labels = torch.from_numpy(head.labels.astype(np.int16)).to(points.device).reshape(-1)
+    values = labels[(index[0] * size[1] + index[1]) * size[2] + index[2]]
+    return torch.where(inside, values, torch.tensor(OUTER_AIR, dtype=torch.int16, device=points.device)).cpu().numpy()
 
 
-def sample_properties(head: HeadMap, points: torch.Tensor, tables: list[np.ndarray]) -> list[np.ndarray]:
-    """Each table of properties by label, interpolated linearly at `points`: partial volume at tissue borders."""
+def sample_properties(head: HeadMap, points: Tensor, tables: list[np.ndarray]) -> list[Tensor]:
+    """Each table of properties by label, interpolated linearly at ``points``: partial volume at tissue borders."""
     flat = points.reshape(3, -1)
-    low = flat.min(1).values.floor().long().clamp_min(0)
-    high = torch.minimum(flat.max(1).values.ceil().long() + 1, torch.tensor(head.labels.shape))
+    low = flat.min(1).values.floor().long().clamp_min(0).cpu()
+    high = torch.minimum(flat.max(1).values.ceil().long().cpu() + 1, torch.tensor(head.labels.shape))
     high = torch.maximum(high, low + 2)
     part = head.labels[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
-    size = torch.tensor(part.shape, dtype=torch.float32)[:, None, None, None]
-    unit = (points - low[:, None, None, None]) / (size - 1) * 2 - 1
-    grid = unit.flip(0).permute(1, 2, 3, 0)[None]
-    stack = torch.from_numpy(np.stack([table[part] for table in tables]).astype(np.float32))[None]
-    sampled = F.grid_sample(stack, grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
-    return [volume.numpy() for volume in sampled]
-
-
-def is_extracerebral(labels: np.ndarray) -> np.ndarray:
-    """Voxels outside the skull's inner table (scalp, bone, air)."""
-    return (labels >= FIRST_EXTRACEREBRAL_LABEL) | (labels == 0)
+    unit = [(points[n] - float(low[n])) * (2 / (part.shape[n] - 1)) - 1 for n in (2, 1, 0)]
+    stack = torch.from_numpy(np.stack([table[part] for table in tables]).astype(np.float32)).to(points.device)
+    grid = torch.stack(unit, dim=-1)[None]
+    sampled = F.grid_sample(stack[None], grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
+    return list(sampled)

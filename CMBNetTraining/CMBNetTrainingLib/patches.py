@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from CMBNetLib.network import pooling_plan
-from CMBNetTrainingLib.synthesis import IGNORE
 from CMBNetTrainingLib.training_config import NetworkConfig, PhaseConfig, SamplingConfig
 from CMBNetTrainingLib.training_scans import TrainingScan
+from CMBNetTrainingLib.truth import IGNORE
 
 # Value of black in normalised images; see `CMBNetLib.preparation.normalise`.
 BLACK = -2.0

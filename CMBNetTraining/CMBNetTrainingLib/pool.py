@@ -7,13 +7,14 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from CMBNetLib.files import atomic_output
-from CMBNetTrainingLib.acquisition import draw_protocol
 from CMBNetTrainingLib.head import HeadMap, draw_block, read_head_map
+from CMBNetTrainingLib.protocol import draw_protocol
 from CMBNetTrainingLib.synthesis import SyntheticScan, fine_grid, synthesize
 
 BLOCK_MM = (80.0, 80.0, 80.0)
@@ -27,7 +28,7 @@ def synthesize_block(seed: int, head: HeadMap) -> SyntheticScan:
     shape, spacing, per_slice = fine_grid(BLOCK_MM, protocol)
     low, high = head.brain_box
     center = rng.uniform(low + 12, high - 12)
-    block = draw_block(rng, shape, spacing, center)
+    block = draw_block(rng, shape, spacing, center, protocol.slice_rotation)
     return synthesize(rng, head, block, protocol, per_slice, int(rng.poisson(MICROBLEEDS_PER_BLOCK)))
 
 
@@ -44,10 +45,14 @@ def save_block(scan: SyntheticScan, path: Path) -> None:
         )
 
 
+# Reading a map costs more than a block; a worker comes back to each map many times.
+_head = lru_cache(maxsize=16)(read_head_map)
+
+
 def _make(job: tuple[int, str, str]) -> str:
     seed, label_map, target = job
     if not Path(target).exists():
-        save_block(synthesize_block(seed, read_head_map(Path(label_map))), Path(target))
+        save_block(synthesize_block(seed, _head(Path(label_map))), Path(target))
     return target
 
 

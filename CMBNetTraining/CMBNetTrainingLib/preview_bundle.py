@@ -4,119 +4,30 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from safetensors.torch import load_file
+from torch import Tensor
 
-from CMBNetLib.bundle import (
-    DEFAULT_MODEL,
-    LICENSE,
-    METADATA,
-    MODEL_CARD,
-    WEIGHTS,
-    Bundle,
-    OperatingPoint,
-    load_bundle,
-    sha256_of,
-)
+from CMBNetLib.bundle import DEFAULT_MODEL, Bundle, OperatingPoint
 from CMBNetLib.detection import DetectionSettings, detect
-from CMBNetLib.network import CLASSES, NetworkSpec
-from CMBNetLib.preparation import PIXEL_MM, THINNEST_SLICE_MM
+from CMBNetLib.network import NetworkSpec
+from CMBNetLib.preparation import THINNEST_SLICE_MM
 from CMBNetLib.volume import read_volume
+from CMBNetTrainingLib.bundle_writing import BundleText, write_bundle
 from CMBNetTrainingLib.preview_card import model_card
 from CMBNetTrainingLib.preview_measure import Measured, choose_points, measure_folder
 
 FLOOR_THRESHOLD = 0.05
-VERSION = "0.1.0"
 UNMEASURED = {"balanced": OperatingPoint(0.5, 0.0, 0.0, "not measured yet")}
 
 
-def write_bundle(
-    folder: Path,
-    weights: Path,
-    points: dict[str, OperatingPoint],
-    card: str,
-    license_text: str,
-    training: dict[str, Any],
-) -> Bundle:
-    """Write a bundle folder; ``weights`` is a float16 safetensors file. What was in the folder is replaced."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as temporary:
-        made = Path(temporary) / folder.name
-        for name in (METADATA, WEIGHTS, MODEL_CARD):
-            (made / name).parent.mkdir(parents=True)
-        shutil.copyfile(weights, made / WEIGHTS)
-        (made / MODEL_CARD).write_text(card, encoding="utf-8")
-        (made / LICENSE).write_text(license_text, encoding="utf-8")
-        hashes = {name: sha256_of(made / name) for name in (WEIGHTS, MODEL_CARD, LICENSE)}
-        metadata = _metadata(folder.name, points, hashes, training)
-        (made / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-        load_bundle(made).load_network()
-        if folder.exists():
-            shutil.rmtree(folder)
-        made.rename(folder)
-    return load_bundle(folder)
-
-
-def half_weights(run: Path, path: Path) -> None:
-    """Write the moving average of a run's weights as float16 safetensors."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
+def averaged_weights(run: Path) -> dict[str, Tensor]:
+    """The moving average of a run's weights."""
     tensors = load_file(run / "last.safetensors")
-    average = {k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")}
-    half = {k: v.to(torch.float16) if v.is_floating_point() else v for k, v in average.items()}
-    save_file({k: v.contiguous() for k, v in half.items()}, path)
-
-
-def _metadata(
-    model: str, points: dict[str, OperatingPoint], hashes: dict[str, str], training: dict[str, Any]
-) -> dict[str, Any]:
-    import torch
-
-    channels = {str(n): name for n, name in enumerate(CLASSES)}
-    image = {
-        "type": "image",
-        "format": "magnitude",
-        "modality": "MR",
-        "num_channels": 1,
-        "spatial_shape": ["*", "2*n", "2*n"],
-    }
-    return {
-        "version": VERSION,
-        "changelog": {VERSION: "first model, trained on synthetic scans only"},
-        "pytorch_version": str(torch.__version__).split("+")[0],
-        "numpy_version": np.__version__,
-        "required_packages_version": {"safetensors": "0.4"},
-        "name": "CMBNet preview",
-        "task": "Detection and segmentation of cerebral microbleeds on T2*-weighted and SWI MRI",
-        "description": "Anisotropic 3D U-Net, trained on physically simulated scans. Preview: not for clinical use.",
-        "authors": "SlicerCMBNet maintainers",
-        "copyright": "SlicerCMBNet contributors, Apache-2.0",
-        "data_source": "Scans simulated from public anatomical label maps; no patient scan was used in training",
-        "intended_use": "Research. Not a medical device.",
-        "network_data_format": {
-            "inputs": {"image": {**image, "dtype": "float32", "value_range": [-2, 3], "is_patch_data": True}},
-            "outputs": {
-                "pred": {**image, "type": "probabilities", "num_channels": len(CLASSES), "channel_def": channels}
-            },
-        },
-        "cmbnet": {
-            "id": model,
-            "status": "preview",
-            "network": NetworkSpec().to_dict(),
-            "working_grid": {"pixel_mm": PIXEL_MM, "thinnest_slice_mm": THINNEST_SLICE_MM},
-            "intensity_rule": "brain-median",
-            "floor_threshold": FLOOR_THRESHOLD,
-            "operating_points": {name: asdict(point) for name, point in points.items()},
-            "training_data": training,
-            "sha256": hashes,
-        },
-    }
+    return {k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")}
 
 
 def real_false_positives(bundle: Bundle, scan: Path, thresholds: Sequence[float]) -> list[int]:
@@ -135,20 +46,31 @@ def build(run: Path, validation: Path, real: Path | None, folder: Path, license_
         "core_minutes": round(2 * progress["elapsed_s"] / 60),
         "simulated": True,
     }
-    license_text = license_file.read_text(encoding="utf-8")
+    weights = averaged_weights(run)
+
+    def written(place: Path, points: dict[str, OperatingPoint], card: str) -> Bundle:
+        text = BundleText(
+            "CMBNet preview",
+            card,
+            license_file.read_text(encoding="utf-8"),
+            change="first model, trained on synthetic scans only",
+            description="Anisotropic 3D U-Net, trained on physically simulated scans. Preview: not for clinical use.",
+            data_source="Scans simulated from public anatomical label maps; no patient scan was used in training",
+            training=training,
+        )
+        return write_bundle(place, weights, NetworkSpec(), THINNEST_SLICE_MM, FLOOR_THRESHOLD, points, text)
+
     with tempfile.TemporaryDirectory() as temporary:
-        weights = Path(temporary) / "model.safetensors"
-        half_weights(run, weights)
-        draft = write_bundle(Path(temporary) / folder.name, weights, UNMEASURED, "draft\n", license_text, training)
+        draft = written(Path(temporary) / folder.name, UNMEASURED, "draft\n")
         scans: list[Measured] = []
         for scan in measure_folder(draft, validation):
             scans.append(scan)
             print(scan.name, f"{len(scan.hits)} microbleeds", f"{len(scan.false_scores)} false candidates", flush=True)
         points = choose_points(scans, f"{len(scans)} synthetic scans of 4 heads not used in training")
         on_real = real_false_positives(draft, real, [p.threshold for p in points.values()]) if real else None
-        card = model_card(points, scans, on_real, training)
-        print(card)
-        return write_bundle(folder, weights, points, card, license_text, training)
+    card = model_card(points, scans, on_real, training)
+    print(card)
+    return written(folder, points, card)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from scipy import ndimage
 from CMBNetLib.files import atomic_output
 from CMBNetLib.network import AnisotropicUNet, NetworkSpec
 from CMBNetLib.preparation import normalise
-from CMBNetTrainingLib.synthesis import IGNORE, MICROBLEED, MIMIC
+from CMBNetTrainingLib.truth import IGNORE, MICROBLEED, MIMIC
 
 CLASS_WEIGHTS = (1.0, 6.0, 2.0)
 EMA_DECAY = 0.995

@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from CMBNetLib.network import STACK
-from CMBNetTrainingLib.synthesis import MICROBLEED
 from CMBNetTrainingLib.training_validation import ValidatedScan
+from CMBNetTrainingLib.truth import MICROBLEED
 
 # With fewer true or false candidates the two numbers would describe chance.
 FEWEST = 20

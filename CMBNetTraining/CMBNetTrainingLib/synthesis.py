@@ -1,8 +1,8 @@
-"""Synthetic T2* and SWI scans with microbleeds whose visible extent is known.
+"""Synthetic T2* and SWI scans with microbleeds and decoys whose visible extent is known.
 
-Order of events: label map -> properties on a fine grid -> veins, iron, decoys -> field by the dipole kernel -> complex
-signal -> slices and k-space of the protocol -> noise. The scan is made twice, without and with the microbleeds; the
-relative loss of signal between the two is what the truth is drawn from.
+Order of events: label map -> properties on a fine grid -> veins, iron -> field by the dipole kernel -> complex signal
+-> slices and k-space of the protocol -> noise. The scan is made three times: bare, with the decoys, and with the
+microbleeds too; the relative loss of signal from one to the next is what the truth is drawn from.
 """
 
 from __future__ import annotations
@@ -10,181 +10,237 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from CMBNetTrainingLib.acquisition import Protocol, acquire, field_of, render, signal_of, slices_of, spoil
+from CMBNetTrainingLib.acquisition import acquire, field_of, render, signal_of, slices_of, spoil
+from CMBNetTrainingLib.decoys import draw_decoys
 from CMBNetTrainingLib.head import OUTER_AIR, Block, HeadMap, sample_labels, sample_properties
-from CMBNetTrainingLib.sources import Source, draw_decoys, draw_microbleeds, paint_sources, vein_fraction
-from CMBNetTrainingLib.tissue import brain_of, draw_tissue_table
+from CMBNetTrainingLib.iron import iron_ppm
+from CMBNetTrainingLib.protocol import Protocol
+from CMBNetTrainingLib.sources import (
+    MOST_RELAXATION,
+    RELAXATION_PER_T_PPM,
+    Painted,
+    Source,
+    draw_microbleeds,
+    paint_sources,
+)
+from CMBNetTrainingLib.tissue import brain_of, draw_tissue_table, iron_at
+from CMBNetTrainingLib.truth import MIMIC, Lesion, TruthMaps, mark_source, signal_loss
+from CMBNetTrainingLib.veins import vein_fraction
 
-BACKGROUND, MICROBLEED, MIMIC, IGNORE = 0, 1, 2, 255
-# A radiologist sees a spot when it is clearly darker than what is round it.
-VISIBLE_LOSS = 0.25
-# Share of the brain's mean signal below which a place counts as dark before any lesion is there.
-WEAKEST_SIGNAL = 0.3
 BLOOD_R2STAR_PER_T = 25.0
-
-
-@dataclass(frozen=True)
-class Lesion:
-    """One microbleed as it is seen: centre (voxels k, j, i), visible diameter (mm), peak loss, tissue code."""
-
-    id: int
-    center_kji: tuple[float, float, float]
-    diameter_mm: float
-    loss: float
-    tissue: int
-    visible: bool
+VEIN_PPM = (0.15, 0.42)
+# Share of a voxel that must be vein for it to count as one.
+VEIN_SHARE = 0.2
+# Texture within a tissue: correlation lengths (mm), and its size in susceptibility (ppm) and in signal.
+TEXTURES_MM = (1.2, 6.0)
+TEXTURE_PPM, TEXTURE_SIGNAL = 0.008, 0.025
 
 
 @dataclass(frozen=True)
 class SyntheticScan:
-    """Image, class map (0 background, 1 microbleed, 2 mimic, 255 not to be judged), instances, brain; all [k, j, i]."""
+    """One simulated scan; arrays are [k, j, i].
+
+    Attributes
+    ----------
+    image : ndarray of float32
+        Magnitude, the brain's mean is about 1.
+    classes : ndarray of uint8
+        0 background, 1 microbleed, 2 mimic, 255 not to be judged.
+    instances, decoy_instances : ndarray of uint16
+        One value for each visible microbleed and decoy.
+    brain : ndarray of bool
+    labels : ndarray of int16
+        Of the label map, at the middle of each voxel.
+    spacing_mm : tuple of float
+        i, j, k.
+    lesions, decoys : list of Lesion
+        Invisible ones too.
+    protocol : Protocol
+    """
 
     image: np.ndarray
     classes: np.ndarray
     instances: np.ndarray
+    decoy_instances: np.ndarray
     brain: np.ndarray
     labels: np.ndarray
-    spacing_mm: tuple[float, float, float]  # i, j, k
+    spacing_mm: tuple[float, float, float]
     lesions: list[Lesion]
+    decoys: list[Lesion]
     protocol: Protocol
 
 
 def fine_grid(
     size_mm: tuple[float, float, float], protocol: Protocol, fine_mm: float = 0.5
 ) -> tuple[tuple[int, int, int], np.ndarray, int]:
-    """Fine shape (k, j, i), fine spacing (mm) and fine samples a slice, for a field of view of `size_mm` (k, j, i)."""
+    """Fine shape (k, j, i), fine spacing (mm) and fine samples a slice, for a field of view of `size_mm` (k, j, i).
+
+    The field of view is a whole number of slices and of pixels, so that truth and image lie on the same grid.
+    """
     per_slice = max(1, round(protocol.slice_spacing_mm / fine_mm))
     count = max(1, round(size_mm[0] / protocol.slice_spacing_mm))
-    in_plane = [round(s / fine_mm / 2) * 2 for s in size_mm[1:]]
-    spacing = np.array([protocol.slice_spacing_mm / per_slice, fine_mm, fine_mm])
-    return (count * per_slice, in_plane[0], in_plane[1]), spacing, per_slice
+    pixels = [round(s / protocol.pixel_mm / 2) * 2 for s in size_mm[1:]]
+    in_plane = [round(n * protocol.pixel_mm / fine_mm / 2) * 2 for n in pixels]
+    spacing = [n * protocol.pixel_mm / fine for n, fine in zip(pixels, in_plane, strict=True)]
+    return (
+        (count * per_slice, in_plane[0], in_plane[1]),
+        np.array([protocol.slice_spacing_mm / per_slice, *spacing]),
+        per_slice,
+    )
 
 
 @dataclass
 class _Fine:
+    """Properties on the fine grid: labels in memory, the rest on the device."""
+
     labels: np.ndarray
-    chi: np.ndarray
-    r2star: np.ndarray
-    weight: np.ndarray
+    chi_ppm: Tensor
+    r2star: Tensor
+    weight: Tensor
+    veins: Tensor
 
 
-def _fine_tissue(rng: np.random.Generator, head: HeadMap, block: Block, protocol: Protocol) -> _Fine:
-    table = draw_tissue_table(rng, protocol.field_t, float(rng.uniform(45, 90)))
-    table.chi_ppm[OUTER_AIR], table.weight[OUTER_AIR], table.r2star[OUTER_AIR] = 0.0, 0.0, 0.0
-    points = block.sample_points()
-    chi, r2star, weight = sample_properties(head, points, [table.chi_ppm, table.r2star, table.weight])
-    texture = ndimage.gaussian_filter(rng.normal(size=chi.shape).astype(np.float32), 1.2)
-    texture /= texture.std()
-    chi += 0.008 * texture
-    weight *= 1 + 0.025 * texture
-    return _Fine(sample_labels(head, points), chi, r2star, weight)
+@dataclass(frozen=True)
+class _Physics:
+    """What turns a fine grid into images."""
 
+    block: Block
+    protocol: Protocol
+    per_slice: int
 
-def _add_blood(fine: _Fine, fraction: np.ndarray, chi_ppm: float, field_t: float) -> None:
-    fine.chi += fraction * (chi_ppm - fine.chi)
-    fine.r2star += fraction * (15.0 + BLOOD_R2STAR_PER_T * field_t * (chi_ppm / 0.3) - fine.r2star).clip(0)
+    def field(self, chi_ppm: Tensor) -> Tensor:
+        return field_of(chi_ppm, self.block.spacing_mm, self.protocol.b0_direction)
+
+    def image(self, weight: Tensor, r2star: Tensor, field_ppm: Tensor) -> Tensor:
+        fine = signal_of(weight, r2star, field_ppm, self.protocol)
+        return acquire(fine, self.block.spacing_mm, self.per_slice, self.protocol)
 
 
 def synthesize(
-    rng: np.random.Generator, head: HeadMap, block: Block, protocol: Protocol, per_slice: int, n_microbleeds: int
-) -> SyntheticScan:
-    """One scan (or a block of one) with `n_microbleeds` implanted at most."""
-    fine = _fine_tissue(rng, head, block, protocol)
-    veins = vein_fraction(rng, fine.labels, block.spacing_mm)
-    _add_blood(fine, veins, float(rng.uniform(0.12, 0.42)), protocol.field_t)
-    decoys = paint_sources(rng, draw_decoys(rng, fine.labels, block.spacing_mm), fine.chi.shape, block.spacing_mm)
-    fine.chi += decoys
-    sources = draw_microbleeds(rng, fine.labels, n_microbleeds, block.spacing_mm)
-    bleed_chi = paint_sources(rng, sources, fine.chi.shape, block.spacing_mm)
-    before, after = _acquire_twice(fine, bleed_chi, block, protocol, per_slice)
-    mimics = slices_of(np.maximum(veins, (np.abs(decoys) > 0.05).astype(np.float32)), per_slice, protocol.slice_fill)
-    return _assemble(rng, fine, mimics, before, after, sources, block, protocol, per_slice)
-
-
-def _acquire_twice(
-    fine: _Fine, bleed_chi: np.ndarray, block: Block, protocol: Protocol, per_slice: int
-) -> tuple[np.ndarray, np.ndarray]:
-    field = field_of(fine.chi, block.spacing_mm, protocol.b0_direction)
-    before = acquire(signal_of(fine.weight, fine.r2star, field, protocol), block.spacing_mm, per_slice, protocol)
-    field = field + field_of(bleed_chi, block.spacing_mm, protocol.b0_direction)
-    decay = fine.r2star + (bleed_chi > 0.02) * np.minimum(60.0 * protocol.field_t * bleed_chi, 400.0)
-    after = acquire(signal_of(fine.weight, decay, field, protocol), block.spacing_mm, per_slice, protocol)
-    return before, after
-
-
-def _assemble(
     rng: np.random.Generator,
-    fine: _Fine,
-    mimics: np.ndarray,
-    before: np.ndarray,
-    after: np.ndarray,
-    sources: list[Source],
+    head: HeadMap,
     block: Block,
     protocol: Protocol,
     per_slice: int,
+    n_microbleeds: int,
+    *,
+    device: str = "cpu",
 ) -> SyntheticScan:
-    labels = fine.labels[per_slice // 2 :: per_slice][: after.shape[0]]
-    labels, mimics = _match(labels, after.shape, 0), _match(mimics, after.shape, 1)
+    """One scan (or a block of one) with at most ``n_microbleeds``; the same ``rng`` gives the same on one device."""
+    generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    fine = _fine_tissue(rng, generator, head, block, protocol, device)
+    decoys = draw_decoys(rng, fine.labels, block.spacing_mm)
+    bleeds = draw_microbleeds(rng, fine.labels, n_microbleeds, block.spacing_mm)
+    physics = _Physics(block, protocol, per_slice)
+    bare, mimicking, full = _three_images(rng, fine, decoys, bleeds, physics)
+    return _assemble(generator, head, fine, (bare, mimicking, full), decoys, bleeds, physics)
+
+
+def _fine_tissue(
+    rng: np.random.Generator,
+    generator: torch.Generator,
+    head: HeadMap,
+    block: Block,
+    protocol: Protocol,
+    device: str,
+) -> _Fine:
+    age = float(rng.uniform(45, 90))
+    table = draw_tissue_table(rng, protocol.field_t, age)
+    table.chi_ppm[OUTER_AIR], table.weight[OUTER_AIR], table.r2star[OUTER_AIR] = 0.0, 0.0, 0.0
+    points = block.sample_points(device)
+    labels = sample_labels(head, points)
+    chi, r2star, weight = sample_properties(head, points, [table.chi_ppm, table.r2star, table.weight])
+    del points
+    texture = _texture(generator, block)
+    chi += TEXTURE_PPM * texture
+    weight *= 1 + TEXTURE_SIGNAL * texture
+    iron = torch.from_numpy(iron_ppm(rng, labels, block.spacing_mm, iron_at(age))).to(device)
+    chi += iron
+    r2star += RELAXATION_PER_T_PPM * protocol.field_t * iron
+    veins = torch.from_numpy(vein_fraction(rng, labels, block.spacing_mm)).to(device)
+    fine = _Fine(labels, chi, r2star, weight, veins)
+    _fill_with_blood(fine, float(rng.uniform(*VEIN_PPM)), protocol.field_t)
+    return fine
+
+
+def _texture(generator: torch.Generator, block: Block) -> Tensor:
+    """Unit noise with the correlation lengths of `TEXTURES_MM`, half of its variance each."""
+    total = torch.zeros(block.shape, device=generator.device)
+    for length_mm in TEXTURES_MM:
+        coarse = [max(2, round(n * s / length_mm)) for n, s in zip(block.shape, block.spacing_mm, strict=True)]
+        noise = torch.randn(1, 1, *coarse, generator=generator, device=generator.device)
+        total += F.interpolate(noise, size=block.shape, mode="trilinear", align_corners=True)[0, 0]
+    return total / total.std()
+
+
+def _fill_with_blood(fine: _Fine, chi_ppm: float, field_t: float) -> None:
+    fine.chi_ppm += fine.veins * (chi_ppm - fine.chi_ppm)
+    relaxation = 15.0 + BLOOD_R2STAR_PER_T * field_t * (chi_ppm / 0.3)
+    fine.r2star += fine.veins * (relaxation - fine.r2star).clamp_min(0)
+
+
+def _three_images(
+    rng: np.random.Generator, fine: _Fine, decoys: list[Source], bleeds: list[Source], physics: _Physics
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Complex images: bare, with decoys, with decoys and microbleeds. Fields of sources add up."""
+    field = physics.field(fine.chi_ppm)
+    images = [physics.image(fine.weight, fine.r2star, field)]
+    for sources in (decoys, bleeds):
+        if not sources:
+            images.append(images[-1])
+            continue
+        painted = paint_sources(rng, sources, fine.labels.shape, physics.block.spacing_mm)
+        chi = torch.from_numpy(painted.chi_ppm).to(field.device)
+        field = field + physics.field(chi)
+        _apply(fine, painted, chi, physics.protocol.field_t)
+        images.append(physics.image(fine.weight, fine.r2star, field))
+    return images[0], images[1], images[2]
+
+
+def _apply(fine: _Fine, painted: Painted, chi_ppm: Tensor, field_t: float) -> None:
+    """Relaxation of old blood, and the water that solid calcium displaces."""
+    fine.r2star += (RELAXATION_PER_T_PPM * field_t * chi_ppm.clamp_min(0)).clamp_max(MOST_RELAXATION)
+    fine.weight *= 1 - torch.from_numpy(painted.dryness).to(chi_ppm.device)
+
+
+def _assemble(
+    generator: torch.Generator,
+    head: HeadMap,
+    fine: _Fine,
+    images: tuple[Tensor, Tensor, Tensor],
+    decoys: list[Source],
+    bleeds: list[Source],
+    physics: _Physics,
+) -> SyntheticScan:
+    protocol, full = physics.protocol, images[2]
+    labels = _on_pixels(fine.labels, full.shape)
     brain = brain_of(labels)
+    bare, mimicking, clean = (render(image, protocol).cpu().numpy() for image in images)
+    maps = TruthMaps.empty(labels.shape)
+    veins = slices_of(fine.veins, physics.per_slice, protocol.slice_fill)
+    maps.classes[(_on_pixels(veins.cpu().numpy(), full.shape) > VEIN_SHARE) & (labels < 500)] = MIMIC
+    step = np.array([protocol.slice_spacing_mm, protocol.pixel_mm, protocol.pixel_mm])
+
+    def marked(sources: list[Source], before: np.ndarray, after: np.ndarray) -> list[Lesion]:
+        loss = signal_loss(before, after, brain)
+        made = [mark_source(n, s, loss, maps, head, physics.block, step) for n, s in enumerate(sources, 1)]
+        return [lesion for lesion in made if lesion is not None]
+
+    seen_decoys = marked(decoys, bare, mimicking)
+    seen_bleeds = marked(bleeds, mimicking, clean)
+    level = float(clean[brain].mean()) if brain.any() else float(clean.mean())
+    image = render(spoil(generator, full, level, protocol), protocol).cpu().numpy() / max(level, 1e-6)
     spacing = (protocol.pixel_mm, protocol.pixel_mm, protocol.slice_spacing_mm)
-    clean_before, clean_after = render(before, protocol), render(after, protocol)
-    loss = _signal_loss(clean_before, clean_after, brain)
-    classes = np.where((mimics > 0.2) & (labels < 500), MIMIC, BACKGROUND).astype(np.uint8)
-    instances = np.zeros(classes.shape, np.uint16)
-    lesions = [_draw_truth(n, s, loss, classes, instances, labels, block, spacing) for n, s in enumerate(sources, 1)]
-    level = float(np.abs(after)[brain].mean()) if brain.any() else float(np.abs(after).mean())
-    image = render(spoil(rng, after, level, protocol), protocol)
     return SyntheticScan(
-        image / max(level, 1e-6), classes, instances, brain, labels, spacing, [x for x in lesions if x], protocol
+        image, maps.classes, maps.microbleeds, maps.decoys, brain, labels, spacing, seen_bleeds, seen_decoys, protocol
     )
 
 
-def _signal_loss(before: np.ndarray, after: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    # Where bone or the air of a sinus took the signal already, nobody can see a microbleed.
-    mean = float(before[brain].mean()) if brain.any() else float(before.mean())
-    dark = before < WEAKEST_SIGNAL * mean
-    return np.where(dark, 0.0, 1 - after / np.where(dark, 1.0, before))
-
-
-def _match(volume: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
-    if volume.shape == shape:
-        return volume
-    factors = np.array(shape) / volume.shape
-    return ndimage.zoom(volume, factors, order=order, grid_mode=True, mode="nearest")
-
-
-def _draw_truth(
-    number: int,
-    source: Source,
-    loss: np.ndarray,
-    classes: np.ndarray,
-    instances: np.ndarray,
-    labels: np.ndarray,
-    block: Block,
-    spacing: tuple[float, float, float],
-) -> Lesion | None:
-    """Write one microbleed into the maps: the half-maximum region of its loss; what is not visible is ignored."""
-    step = np.array(spacing[::-1])
-    center = (np.array(source.center_mm) + block.spacing_mm / 2) / step - 0.5
-    low = np.maximum(np.floor(center - 9.0 / step).astype(int), 0)
-    high = np.minimum(np.ceil(center + 9.0 / step).astype(int) + 1, loss.shape)
-    if np.any(high - low < 1):
-        return None
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    part = loss[box]
-    distance = np.linalg.norm((np.indices(part.shape).transpose(1, 2, 3, 0) + low - center) * step, axis=-1)
-    near = np.where(distance <= source.radius_mm + 0.5 * step.max() + 0.75, part, -1.0)
-    peak = np.unravel_index(np.argmax(near), near.shape)
-    height = float(near[peak])
-    region, _ = ndimage.label(part >= max(0.5 * height, 0.12))
-    mask = (region == region[peak]) & (region > 0) & (distance < 9.0)
-    diameter = float((6 / np.pi * mask.sum() * np.prod(step)) ** (1 / 3))
-    visible = bool(height >= VISIBLE_LOSS and 1.0 <= diameter <= 12.0)
-    classes[box][mask] = MICROBLEED if visible else IGNORE
-    if visible:
-        instances[box][mask] = number
-    index = np.clip(np.rint(center).astype(int), 0, np.array(labels.shape) - 1)
-    k, j, i = (float(c) for c in center)
-    return Lesion(number, (k, j, i), diameter, height, int(labels[tuple(index)]), visible)
+def _on_pixels(volume: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The fine voxel at the middle of each voxel of the scan."""
+    sizes = zip(volume.shape, shape, strict=True)
+    return volume[np.ix_(*[((np.arange(n) + 0.5) * have / n).astype(int) for have, n in sizes])]

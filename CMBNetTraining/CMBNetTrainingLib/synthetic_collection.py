@@ -6,7 +6,7 @@ import json
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from CMBNetLib.errors import InputError
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import Volume, write_volume
 
-from .acquisition import Protocol, draw_protocol
 from .collection import BRAINS, IMAGES, LABELS, write_json, write_text
 from .collection_splits import TRAIN, VALIDATION
 from .collection_tables import MANIFEST, csv_text
 from .head import draw_block, read_head_map
+from .protocol import Protocol, draw_protocol
 from .source_scan import NEGATIVE, SYNTHETIC
 from .synthesis import SyntheticScan, fine_grid, synthesize
 from .training_config import SynthesisConfig
@@ -28,7 +28,9 @@ from .training_manifest import CLASS_MAPS
 from .whole_scans import FIELD_OF_VIEW_MM, as_volumes
 
 TRUTH = "truth"
-TRUTH_COLUMNS = ("scan_id", "id", "kind", "x", "y", "z", "diameter_mm", "loss", "visible", "label")
+# Share of the scans that do not cover the whole head, and the height of their stack of slices.
+PARTIAL_SHARE, PARTIAL_HEIGHT_MM = 0.15, (85.0, 130.0)
+TRUTH_COLUMNS = ("scan_id", "id", "kind", "x", "y", "z", "diameter_mm", "loss", "visible", "zone", "region")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Task:
     pixel_mm: float
 
 
-def make_collection(folder: Path, plan: Plan, progress: Progress, workers: int = 0) -> list[dict[str, Any]]:
+def make_collection(
+    folder: Path, plan: Plan, progress: Progress, workers: int = 0, device: str = "cpu"
+) -> list[dict[str, Any]]:
     """Simulate what is not there yet; returns the rows of the manifest.
 
     Raises
@@ -89,7 +93,7 @@ def make_collection(folder: Path, plan: Plan, progress: Progress, workers: int =
     tasks = tasks_of(plan)
     _check_same(folder / "plan.json", plan)
     todo = [task for task in tasks if not _truth_path(folder, task.scan_id).is_file()]
-    for done, scan_id in enumerate(_made(folder, todo, workers), 1):
+    for done, scan_id in enumerate(_made(folder, todo, workers, device), 1):
         progress.check_cancelled()
         progress.stage("synthesize", f"Simulated {scan_id} ({done} of {len(todo)})")
         progress.advance(0.0 if not todo else 0.1 * done / len(todo))
@@ -121,14 +125,25 @@ def tasks_of(plan: Plan) -> list[Task]:
     return tasks
 
 
-def simulate(task: Task) -> SyntheticScan:
-    """The scan of a task."""
+def simulate(task: Task, device: str = "cpu") -> SyntheticScan:
+    """The scan of a task; the same on the same device."""
     rng = np.random.default_rng(task.seed)
     head = read_head_map(Path(task.label_map))
     protocol = _protocol(rng, task)
-    shape, spacing, per_slice = fine_grid(FIELD_OF_VIEW_MM, protocol, task.fine_mm)
-    block = draw_block(rng, shape, spacing, head.brain_center + rng.normal(0, 2, 3))
-    return synthesize(rng, head, block, protocol, per_slice, task.microbleeds)
+    height_mm, shift_mm = _coverage(rng)
+    shape, spacing, per_slice = fine_grid((height_mm, *FIELD_OF_VIEW_MM[1:]), protocol, task.fine_mm)
+    center = head.brain_center + rng.normal(0, 2, 3) + [shift_mm, 0, 0]
+    block = draw_block(rng, shape, spacing, center, protocol.slice_rotation)
+    return synthesize(rng, head, block, protocol, per_slice, task.microbleeds, device=device)
+
+
+def _coverage(rng: np.random.Generator) -> tuple[float, float]:
+    """Height of the stack of slices and shift of its middle (mm); some do not hold the whole brain."""
+    if rng.random() >= PARTIAL_SHARE:
+        return FIELD_OF_VIEW_MM[0], 0.0
+    height = float(rng.uniform(*PARTIAL_HEIGHT_MM))
+    free = (FIELD_OF_VIEW_MM[0] - height) / 2
+    return height, float(rng.uniform(-free, free))
 
 
 def write_scan(folder: Path, scan_id: str, scan: SyntheticScan) -> None:
@@ -144,31 +159,29 @@ def write_scan(folder: Path, scan_id: str, scan: SyntheticScan) -> None:
 
 
 def truth_rows(scan_id: str, scan: SyntheticScan, image: Volume) -> list[dict[str, Any]]:
-    """One row for each microbleed: place in RAS mm, visible diameter, peak loss, tissue."""
+    """One row for each microbleed and decoy: place in RAS mm, visible diameter, peak loss, zone and region."""
     rows = []
-    for lesion in scan.lesions:
+    for lesion in (*scan.lesions, *scan.decoys):
         x, y, z = image.ras_from_ijk(np.array(lesion.center_kji[::-1])[None])[0]
         place = {"x": round(float(x), 2), "y": round(float(y), 2), "z": round(float(z), 2)}
         size = {"diameter_mm": round(lesion.diameter_mm, 2), "loss": round(lesion.loss, 3)}
-        known = {"scan_id": scan_id, "id": lesion.id, "kind": "microbleed", "label": lesion.tissue}
+        known = {"scan_id": scan_id, "id": lesion.id, "kind": lesion.kind, "zone": lesion.zone, "region": lesion.region}
         rows.append({**known, **place, **size, "visible": int(lesion.visible)})
     return rows
 
 
 def _protocol(rng: np.random.Generator, task: Task) -> Protocol:
-    protocol = draw_protocol(rng, pixel_mm=task.pixel_mm, slice_spacing_mm=task.slice_mm)
-    # What the fine grid cannot hold cannot be acquired.
-    return replace(protocol, resolution_mm=max(protocol.resolution_mm, task.fine_mm))
+    return draw_protocol(rng, pixel_mm=task.pixel_mm, slice_spacing_mm=task.slice_mm, fine_mm=task.fine_mm)
 
 
-def _make(job: tuple[Path, Task]) -> str:
-    folder, task = job
-    write_scan(folder, task.scan_id, simulate(task))
+def _make(job: tuple[Path, Task, str]) -> str:
+    folder, task, device = job
+    write_scan(folder, task.scan_id, simulate(task, device))
     return task.scan_id
 
 
-def _made(folder: Path, tasks: Sequence[Task], workers: int) -> Iterator[str]:
-    jobs = [(folder, task) for task in tasks]
+def _made(folder: Path, tasks: Sequence[Task], workers: int, device: str) -> Iterator[str]:
+    jobs = [(folder, task, device) for task in tasks]
     if workers < 2:
         yield from map(_make, jobs)
         return

@@ -11,7 +11,14 @@ WHITE_MATTER_LABELS = (2, 41, 7, 46)
 CORTEX_LABELS = (3, 42, 8, 47, 17, 53, 18, 54)
 DEEP_LABELS = (10, 49, 11, 50, 12, 51, 13, 52, 26, 58)
 BRAIN_STEM_LABELS = (16, 28, 60)
-VENTRICLE_LABELS = (4, 43, 14, 15, 5, 44)
+CEREBELLUM_LABELS = (7, 46, 8, 47)
+LATERAL_VENTRICLE_LABELS = (4, 43)
+THIRD_VENTRICLE_LABEL = 14
+VENTRICLE_LABELS = (*LATERAL_VENTRICLE_LABELS, THIRD_VENTRICLE_LABEL, 15, 5, 44)
+PALLIDUM_LABELS = (13, 52)
+VENTRAL_DC_LABELS = (28, 60)
+# 136/137 and 163/164 line the lateral ventricles and their inferior horns: choroid plexus.
+PLEXUS_LABELS = (136, 163, 137, 164)
 SINUS_LABEL = 514
 # Labels below 500 lie inside the skull; 24 (CSF) surrounds the brain and is not part of the brain mask.
 FIRST_EXTRACEREBRAL_LABEL = 500
@@ -71,12 +78,19 @@ class TissueTable:
     weight: np.ndarray
 
 
+def iron_at(age_years: float) -> float:
+    """Iron of the deep nuclei relative to that at about 60 years.
+
+    Hallgren and Sourander (1958): it rises steeply to age 30, then slowly.
+    """
+    return float(0.6 + 0.5 * (1 - np.exp(-age_years / 25.0)) + 0.003 * (age_years - 50))
+
+
 def draw_tissue_table(rng: np.random.Generator, field_t: float, age_years: float) -> TissueTable:
     """Jittered tissue properties of one head at `field_t` tesla; iron of the deep nuclei grows with age."""
     size = 1024
     chi, r2star, weight = (np.zeros(size, np.float32) for _ in range(3))
-    # Hallgren and Sourander (1958): iron of the basal ganglia rises steeply to age 30, then slowly.
-    iron = 0.6 + 0.5 * (1 - np.exp(-age_years / 25.0)) + 0.003 * (age_years - 50)
+    iron = iron_at(age_years)
     contrast = {id(t): rng.normal(1.0, 0.08) for t in TISSUES.values()}
     for code in range(size):
         tissue = TISSUES.get(code, MUSCLE)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from CMBNetLib.grid import spacing_of
 from CMBNetTrainingLib.augmentation import Augmentation, thickened
-from CMBNetTrainingLib.lesion_implants import with_fresh_lesion
+from CMBNetTrainingLib.implants import with_fresh_lesion
 from CMBNetTrainingLib.patches import Batch, Draw, PatchPlan, Sampling, cut, patch_size
-from CMBNetTrainingLib.synthesis import MICROBLEED
 from CMBNetTrainingLib.training_processes import Team
 from CMBNetTrainingLib.training_scans import TrainingScan
+from CMBNetTrainingLib.truth import MICROBLEED
 
 Patches = tuple[Tensor, Tensor, float]
 
@@ -46,7 +48,8 @@ class PatchMaker:
         """Images (float32) and classes (uint8), (b, k, j, i), and the slice spacing in mm, of a share of a batch."""
         slice_mm = float(np.mean([self.scans[draw.scan].slice_mm for draw in batch.draws]))
         size = patch_size(self.sampling, slice_mm, batch.thick)
-        made = [self.patch(draw, size, batch.thick) for draw in batch.draws[share]]
+        with _one_thread():
+            made = [self.patch(draw, size, batch.thick) for draw in batch.draws[share]]
         return torch.stack([m[0] for m in made]), torch.stack([m[1] for m in made]), slice_mm * batch.thick
 
     def patch(self, draw: Draw, size: tuple[int, int, int], thick: int) -> tuple[Tensor, Tensor]:
@@ -61,6 +64,26 @@ class PatchMaker:
         if self._classes == 2:
             y = torch.where(y == 2, torch.zeros_like(y), y)
         return x, y
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread, as a worker process has.
+
+    Blur and elastic bending end in other last bits with two, so patches would depend on who made them.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _leave_signals_to_the_parent(_worker: int) -> None:
+    """A whole process tree may be asked to end; the trainer saves its state, and ends its workers then."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Steps(Dataset[Patches]):
@@ -80,6 +103,7 @@ def batches(
     share = team.share(len(plan[steps.start].draws))
     options: dict[str, Any] = {"num_workers": workers}
     if workers:
+        options["worker_init_fn"] = _leave_signals_to_the_parent
         # Scans are mapped into memory: a forked worker shares them, a spawned one would get copies.
         options["multiprocessing_context"] = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
     # As lists: torch iterates a range of steps as a sampler.

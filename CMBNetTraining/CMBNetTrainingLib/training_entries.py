@@ -18,7 +18,7 @@ def entries_of(config: TrainingConfig, progress: Progress) -> list[ScanEntry]:
         from .synthetic_collection import Plan, make_collection
 
         folder = Path(config.run) / "synthetic"
-        make_collection(folder, Plan.of_config(config.synthesis, config.seed), progress)
+        make_collection(folder, Plan.of_config(config.synthesis, config.seed), progress, config.workers)
         manifests.append(folder / "manifest.csv")
     if not manifests:
         raise InputError("There is nothing to train on: give `manifests`, or `synthesis.label_maps`.")

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from CMBNetTrainingLib.synthesis import IGNORE, MICROBLEED
+from CMBNetTrainingLib.truth import IGNORE, MICROBLEED
 
 # Weights of background, microbleed, mimic.
 CE_WEIGHTS = (1.0, 6.0, 2.0)

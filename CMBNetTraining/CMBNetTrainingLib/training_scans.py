@@ -20,8 +20,8 @@ from CMBNetLib.preparation import Prepared, prepare
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import Volume, read_labels, read_volume, resample_to
 
-from .synthesis import BACKGROUND, IGNORE, MICROBLEED, MIMIC
 from .training_manifest import ScanEntry
+from .truth import BACKGROUND, IGNORE, MICROBLEED, MIMIC
 
 # Places to centre patches on that are kept of one kind; more are not needed and cost memory.
 MOST_CENTERS = 20_000

@@ -19,8 +19,8 @@ from CMBNetLib.grid import Grid
 from CMBNetLib.inference import infer
 from CMBNetLib.network import AnisotropicUNet
 from CMBNetLib.progress import Progress
-from CMBNetTrainingLib.synthesis import IGNORE
 from CMBNetTrainingLib.training_scans import TrainingScan
+from CMBNetTrainingLib.truth import IGNORE
 
 # Lowest score of a candidate that is kept, in validation and in the bundle.
 FLOOR = 0.05

@@ -15,7 +15,7 @@ from torch import Tensor
 from CMBNetLib.bundle import WEIGHTS, find_bundle
 from CMBNetLib.errors import InputError
 from CMBNetLib.network import STACK
-from CMBNetLib.progress import Progress
+from CMBNetLib.progress import ConsoleProgress, Progress
 
 if TYPE_CHECKING:
     from CMBNetTrainingLib.training_model import Learner
@@ -37,7 +37,7 @@ class Row:
 
 
 def transfer_into(learner: Learner, weights: str, progress: Progress) -> list[Row]:
-    """Begin with the weights of a bundle (id or folder) or of a safetensors file; prints the table.
+    """Begin with the weights of a bundle (id or folder) or of a safetensors file; the console is shown the table.
 
     Raises
     ------
@@ -49,7 +49,8 @@ def transfer_into(learner: Learner, weights: str, progress: Progress) -> list[Ro
     if not any(row.outcome in (COPIED, SLICED) for row in rows):
         raise InputError(f"Nothing of {weights} fits this network: no tensor has the name and shape of one of its own.")
     learner.take_weights(tensors)
-    print(table(rows))
+    if isinstance(progress, ConsoleProgress):
+        print(table(rows))
     counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in (COPIED, SLICED, SKIPPED, LEFT)}
     progress.stage("transfer", "Weights: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     return rows

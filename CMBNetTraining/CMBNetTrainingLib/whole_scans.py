@@ -12,8 +12,8 @@ import numpy as np
 
 from CMBNetLib.files import atomic_output
 from CMBNetLib.volume import Volume, write_volume
-from CMBNetTrainingLib.acquisition import Protocol, draw_protocol
 from CMBNetTrainingLib.head import HeadMap, draw_block, read_head_map
+from CMBNetTrainingLib.protocol import Protocol, draw_protocol
 from CMBNetTrainingLib.synthesis import SyntheticScan, fine_grid, synthesize
 
 FIELD_OF_VIEW_MM = (162.0, 216.0, 176.0)  # k, j, i
@@ -55,19 +55,23 @@ def synthesize_scan(plan: Plan, head: HeadMap) -> SyntheticScan:
     rng = np.random.default_rng([plan.seed, 77])
     protocol = _protocol(rng, plan)
     shape, spacing, per_slice = fine_grid(FIELD_OF_VIEW_MM, protocol)
-    block = draw_block(rng, shape, spacing, head.brain_center + rng.normal(0, 2, 3))
+    block = draw_block(rng, shape, spacing, head.brain_center + rng.normal(0, 2, 3), protocol.slice_rotation)
     return synthesize(rng, head, block, protocol, per_slice, plan.n_microbleeds)
 
 
 def _protocol(rng: np.random.Generator, plan: Plan) -> Protocol:
-    protocol = draw_protocol(rng, pixel_mm=plan.pixel_mm, slice_spacing_mm=plan.slice_spacing_mm)
-    return replace(protocol, sequence=plan.sequence, snr=plan.snr or protocol.snr)
+    protocol = draw_protocol(
+        rng, pixel_mm=plan.pixel_mm, slice_spacing_mm=plan.slice_spacing_mm, sequence=plan.sequence
+    )
+    return replace(protocol, snr=plan.snr or protocol.snr)
 
 
 def as_volumes(scan: SyntheticScan) -> tuple[Volume, Volume]:
-    """Image (int16) and visible microbleeds (uint16, one value each) in RAS, centred on the scanner's origin."""
-    matrix = np.diag([*scan.spacing_mm, 1.0])
-    matrix[:3, 3] = -(np.array(scan.image.shape[::-1]) - 1) / 2 * np.array(scan.spacing_mm)
+    """Image (int16) and visible microbleeds (uint16, one value each), round the scanner's origin, slices tilted."""
+    matrix = np.eye(4)
+    # From array axes (k, j, i) = (S, A, R) to (i, j, k) and RAS: both orders reversed.
+    matrix[:3, :3] = scan.protocol.slice_rotation[::-1, ::-1] * np.array(scan.spacing_mm)
+    matrix[:3, 3] = -matrix[:3, :3] @ ((np.array(scan.image.shape[::-1]) - 1) / 2)
     image = np.clip(np.rint(scan.image * STORED_LEVEL), 0, 32767).astype(np.int16)
     return Volume(image, matrix, "scan"), Volume(scan.instances, matrix, "truth")
 

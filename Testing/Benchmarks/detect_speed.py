@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from benchmark_document import write_section
 from monai.inferers import sliding_window_inference
 
 from CMBNetLib.anatomy import find_anatomy
@@ -38,8 +39,6 @@ SHAPE, SPACING = (512, 512, 150), (0.45, 0.45, 1.0)
 THREADS = 2
 WINDOW, OVERLAP = (96, 96, 96), 0.25
 MATCH_MM = 1.0
-DOCUMENT = Path(__file__).resolve().parents[2] / "Docs" / "benchmarks.md"
-BEGIN, END = "<!-- begin detection -->", "<!-- end detection -->"
 
 
 def large_scan() -> Volume:
@@ -148,14 +147,6 @@ def measure() -> str:
     )
 
 
-def write_section(text: str) -> None:
-    """Replace the section of this benchmark in the document, or append it."""
-    old = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else "# Benchmarks\n"
-    before, _, rest = old.partition(BEGIN)
-    after = rest.partition(END)[2] if rest else "\n"
-    DOCUMENT.write_text(f"{before.rstrip()}\n\n{BEGIN}\n{text}\n{END}\n{after.lstrip()}", encoding="utf-8")
-
-
 def main() -> int:
     """Print the figures; write them when asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -164,7 +155,7 @@ def main() -> int:
     text = measure()
     print(text)
     if args.write:
-        write_section(text)
+        write_section("detection", text)
     return 0
 
 

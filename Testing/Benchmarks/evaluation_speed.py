@@ -26,11 +26,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = [str(REPOSITORY / name) for name in ("CMBNet", "CMBNetEvaluation", "CMBNetTraining", "Testing/Library")]
 sys.path[:0] = PACKAGES
 
+from benchmark_document import write_section  # noqa: E402
+
 from CMBNetLib.volume import Volume, write_volume  # noqa: E402
 from panoptica_cases import IOU_LIMIT, random_case  # noqa: E402
 
-DOCUMENT = REPOSITORY / "Docs" / "benchmarks.md"
-BEGIN, END = "<!-- evaluation:begin -->", "<!-- evaluation:end -->"
 SPACING = (0.5, 0.5, 1.0)
 LIMIT_S, LEAST_RATIO, EXACT = 60.0, 5.0, 1e-9
 # Runs the command and tells what it cost, from inside: a parent would see the largest of all its children.
@@ -166,14 +166,6 @@ def row(name: str, cost: dict[str, Any], scans: int) -> str:
     return f"| {name} | {times} | {cost['peak_mib']:.0f} MiB |"
 
 
-def write_section(text: str) -> None:
-    """Replace the section of this benchmark in the document, or append it."""
-    old = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else "# Benchmarks\n"
-    before, _, rest = old.partition(BEGIN)
-    after = rest.partition(END)[2] if rest else "\n"
-    DOCUMENT.write_text(f"{before.rstrip()}\n\n{BEGIN}\n{text}\n{END}\n{after.lstrip()}", encoding="utf-8")
-
-
 def main() -> int:
     """Print the figures; write them when asked; exit code 1 where a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -188,7 +180,7 @@ def main() -> int:
     text = "\n".join(["## Evaluation", "", "`python Testing/Benchmarks/evaluation_speed.py`", "", *lines])
     print(text)
     if args.write:
-        write_section(text)
+        write_section("evaluation", text)
     return 0 if met else 1
 
 

@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 for folder in ("CMBNet", "Testing/Library", "Testing/Benchmarks"):
     sys.path.insert(0, str(REPOSITORY / folder))
 
+from benchmark_document import write_section  # noqa: E402
 from tolerance_sweep import ALL_SWEEPS, largest_of_all_sweeps, sweep, sweep_plainly  # noqa: E402
 
 from CMBNetLib.refinement import TYPICAL_DIAMETER_MM, refine_point, sphere_mask  # noqa: E402
@@ -27,7 +28,6 @@ from CMBNetLib.volume import Volume  # noqa: E402
 from refinement_phantom import SPACINGS, Phantom, Recipe, make_phantom, random_recipe  # noqa: E402
 
 SEED = 20240
-BEGIN, END = "<!-- refinement:begin -->", "<!-- refinement:end -->"
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ def main() -> int:
     text = report(args.lesions, args.sweeps)
     print(text)
     if args.write:
-        write_section(REPOSITORY / "Docs" / "benchmarks.md", text)
+        write_section("refinement", text)
     return 0
 
 
@@ -168,17 +168,6 @@ def timed(work: Callable[[], object]) -> tuple[float, object]:
     start = time.perf_counter()
     result = work()
     return time.perf_counter() - start, result
-
-
-def write_section(path: Path, text: str) -> None:
-    """Put the text between the two marks of the file, or at its end."""
-    old = path.read_text(encoding="utf-8") if path.exists() else "# Benchmarks\n"
-    if BEGIN in old:
-        before, rest = old.split(BEGIN, 1)
-        after = rest.split(END, 1)[1]
-    else:
-        before, after = old.rstrip("\n") + "\n\n", "\n"
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,12 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_study(tmp_path_factory.mktemp("study"))
 
 
+def read_volume_array(path: Path) -> np.ndarray:
+    import SimpleITK as sitk
+
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
 def evaluate(study: Path, output: Path, *options: Any) -> int:
     folders = ["--predictions", study / "predictions", "--references", study / "references", "-o", output]
     return main(["evaluate", *map(str, [*folders, *options])])
@@ -117,7 +123,12 @@ def test_tables_hold_every_scan_lesion_and_measure(results: Path) -> None:
 def test_the_page_stands_alone_and_shows_every_false_call(results: Path) -> None:
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "Four &lt;scans&gt;" in page
-    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    targets = re.findall(r'href="#([a-z0-9]+)"', page)
+    assert len(targets) > 8
+    assert [target for target in targets if f'id="{target}"' not in page] == []
+    assert "4 scans: sensitivity 0.333, precision 0.500, F1 0.400, 0.250 false positives per scan." in page
+    assert "With only 3 subjects those by bootstrap tend to be too narrow." in page
     for heading in ("Missed microbleeds (2)", "False positives (1)", "Found microbleeds (1)", "Methods", "FROC"):
         assert heading in page, heading
     assert "False positives per reference microbleed (not per scan)" in page
@@ -129,7 +140,7 @@ def test_methods_state_rule_intervals_and_versions(results: Path) -> None:
     for phrase in (
         "4 scans of 3 subjects with 3 reference microbleeds", "2 of the scans without any", "1 scan had no prediction",
         "at most 5 mm apart", "one to one", "26-connected", "over all scans", "2000 bootstrap samples of subjects",
-        "Wilson", "numpy",
+        "Wilson", "Garwood", "ICC(A,1)", "linear and quadratic weights", "numpy",
     ):  # fmt: skip
         assert phrase in methods, phrase
 
@@ -177,7 +188,30 @@ def test_a_second_model_is_compared_and_its_faults_are_told(study: Path, tmp_pat
     told = [problem["message"] for problem in content["problems"] if problem["message"].startswith("New: ")]
     assert len(told) == 2
     assert any("no position columns" in text for text in told)
-    assert "Old and New on 3 scans" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for text in ("Old and New on 3 scans", "Only New", "not adjusted for the number of figures"):
+        assert text in page, text
+    written = {row["measure"]: row for row in rows(tmp_path / "out" / "comparison.csv")}
+    assert float(written["sensitivity"]["difference"]) == pytest.approx(1 / 3)
+
+
+def test_two_models_with_scores_are_compared_by_their_froc(study: Path, tmp_path: Path) -> None:
+    """The second model is the first with all scores halved, which changes no FROC,."""
+    other = tmp_path / "other"
+    for path in sorted((study / "predictions").iterdir()):
+        scores = read_volume_array(path)
+        write_labels(other / path.name, (scores / 2).astype(np.float32))
+    options = ["--compare", other, "--names", "One", "Half", "--threshold", "0.2", "--no-gallery"]
+    assert evaluate(study, tmp_path / "out", *options) == 0
+    comparison = document(tmp_path / "out")["comparison"]
+    mean = comparison["metrics"]["mean_sensitivity"]
+    assert (mean["difference"], mean["p"]) == (0.0, 1.0)
+    assert comparison["metrics"]["sensitivity_at_1"]["p"] == 1.0
+    first, second = comparison["curves"]
+    assert first["sensitivity"] == second["sensitivity"]
+    assert [score / 2 for score in first["thresholds"]] == pytest.approx(second["thresholds"])
+    assert (tmp_path / "out" / "figures" / "comparison_froc.png").stat().st_size > 5000
+    assert "ranked by the false positives per scan" in document(tmp_path / "out")["methods"]
 
 
 @pytest.mark.parametrize(

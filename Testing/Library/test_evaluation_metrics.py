@@ -11,11 +11,12 @@ from CMBNetEvaluationLib.counting import (
     bland_altman,
     burden_class,
     icc,
+    slope_of_difference,
     spearman,
     weighted_kappa,
 )
 from CMBNetEvaluationLib.detection_metrics import detection_metrics
-from CMBNetEvaluationLib.estimates import SubjectBootstrap, wilson_interval
+from CMBNetEvaluationLib.estimates import SubjectBootstrap, poisson_interval, wilson_interval
 from CMBNetEvaluationLib.froc import average_precision, froc_metrics, gather_candidates
 from CMBNetEvaluationLib.scan_classification import (
     calibration_metrics,
@@ -49,6 +50,7 @@ def test_pooled_figures() -> None:
         "false_positives_per_negative_scan": 2 / 2, "false_positives_per_microbleed": 3 / 8,
     }  # fmt: skip
     # 5 of 8 by Wilson, on paper: (5/8 + z2/16 -/+ z sqrt(15/64/8 + z2/256)) / (1 + z2/8) with z2 = 3.8415.
+    assert pooled["f1"].n == 11
     assert pooled["precision"].wilson == pytest.approx((0.30574, 0.86316), abs=1e-5)
 
 
@@ -56,14 +58,17 @@ def test_figures_of_single_scans() -> None:
     """Precision 3/4, 0, 1, none; sensitivity 3/4, none, 1/2, none; F1 6/8, 0, 4/6, none; FP 1, 2, 0, 0."""
     detection = detection_metrics(FOUR_SCANS, bootstrap_of(FOUR_SCANS))
     mean, median = detection["per_scan_mean"], detection["per_scan_median"]
+    f1 = (0.75 + 2 / 3) / 2  # of a and c alone, the scans with lesions
     assert values(mean) == pytest.approx(
-        {"precision": 1.75 / 3, "sensitivity": 0.625, "f1": (0.75 + 2 / 3) / 3, "false_positives": 0.75}, abs=EXACT
-    )
+        {"precision": 1.75 / 3, "sensitivity": 0.625, "f1": (0.75 + 2 / 3) / 3, "false_positives": 0.75,
+         "f1_scans_with_lesions": f1}, abs=EXACT,
+    )  # fmt: skip
     assert values(median) == pytest.approx(
-        {"precision": 0.75, "sensitivity": 0.625, "f1": 2 / 3, "false_positives": 0.5}, abs=EXACT
+        {"precision": 0.75, "sensitivity": 0.625, "f1": 2 / 3, "false_positives": 0.5, "f1_scans_with_lesions": f1},
+        abs=EXACT,
     )
     assert {name: estimate.n for name, estimate in mean.items()} == {
-        "precision": 3, "sensitivity": 2, "f1": 3, "false_positives": 4,
+        "precision": 3, "sensitivity": 2, "f1": 3, "false_positives": 4, "f1_scans_with_lesions": 2,
     }  # fmt: skip
 
 
@@ -78,6 +83,23 @@ def test_no_lesion_and_no_call_leaves_figures_undefined_instead_of_perfect() -> 
 def test_wilson_as_scipy(successes: int, trials: int) -> None:
     interval = stats.binomtest(successes, trials).proportion_ci(method="wilson")
     assert wilson_interval(successes, trials) == pytest.approx((interval.low, interval.high), abs=EXACT)
+
+
+@pytest.mark.parametrize(("events", "units"), [(0, 20), (3, 4), (121, 114)])
+def test_the_interval_of_a_rate_as_by_chi_squared(events: int, units: int) -> None:
+    """Garwood: chi-squared quantiles with 2 events and 2 events + 2 degrees of freedom, halved."""
+    low = stats.chi2.ppf(0.025, 2 * events) / 2 if events else 0.0
+    expected = (low / units, stats.chi2.ppf(0.975, 2 * events + 2) / 2 / units)
+    assert poisson_interval(events, units) == pytest.approx(expected, abs=EXACT)
+    assert poisson_interval(events, 0) is None
+
+
+def test_no_false_positive_in_any_scan_is_no_certainty() -> None:
+    """No false positive in 20 scans: no bootstrap interval, and up to 3.689 / 20 from the counts."""
+    results = [counted(1, 0, 0, f"s{n}") for n in range(20)]
+    rate = detection_metrics(results, bootstrap_of(results))["pooled"]["false_positives_per_scan"]
+    assert (rate.value, rate.low, rate.high) == (0.0, None, None)
+    assert rate.by_counts == pytest.approx((0.0, 3.68888 / 20), abs=1e-5)
 
 
 def test_intervals_draw_subjects_not_scans() -> None:
@@ -220,6 +242,13 @@ def test_bland_altman_on_paper() -> None:
     assert limits == pytest.approx([0, -half, half], abs=EXACT)
 
 
+def test_slope_of_the_difference_on_paper() -> None:
+    """Predicted is half of the reference 2, 4, 8: differences -1, -2, -4 on means 1.5, 3, 6: slope -2/3."""
+    reference = np.array([2.0, 4, 8])
+    assert slope_of_difference(reference / 2, reference)[0] == pytest.approx(-2 / 3, abs=EXACT)
+    assert np.isnan(slope_of_difference(np.array([1.0, 2]), np.array([2.0, 1]))[0])
+
+
 def test_statistics_of_weights_are_those_of_repeated_scans() -> None:
     """A bootstrap draw is a list in which scans are repeated; the fast way must give the same as the list."""
     generator = np.random.default_rng(11)
@@ -230,6 +259,8 @@ def test_statistics_of_weights_are_those_of_repeated_scans() -> None:
         for function in (icc, bland_altman):
             whole = [float(value[number]) for value in function(first, second, weights)]
             assert whole == pytest.approx([float(value[0]) for value in function(a, b)], abs=EXACT)
+        slope = stats.linregress((a + b) / 2, a - b).slope
+        assert slope_of_difference(first, second, weights)[number] == pytest.approx(slope, abs=EXACT)
         assert spearman(first, second, weights)[number] == pytest.approx(stats.spearmanr(a, b).statistic, abs=EXACT)
 
 
@@ -275,3 +306,7 @@ def test_calibration_on_paper() -> None:
     assert calibration["brier"].value == pytest.approx((0.02 + 0.36 + 0.16) / 4, abs=EXACT)
     filled = [(entry["from"], entry["n"], entry["share_true"]) for entry in calibration["bins"] if entry["n"]]
     assert filled == [(0.4, 2, 0.5), (0.9, 2, 1.0)]
+    # Mean score 2.6 / 4, three of four true.
+    assert calibration["mean_score_minus_share_true"].value == pytest.approx(-0.1, abs=EXACT)
+    interval = (calibration["bins"][9]["wilson_low"], calibration["bins"][9]["wilson_high"])
+    assert interval == pytest.approx(wilson_interval(2, 2))

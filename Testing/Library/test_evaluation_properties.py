@@ -22,7 +22,9 @@ DRAWS = 40
 FEW = settings(max_examples=60, deadline=None, derandomize=True)
 # Names of figures that are shares of something.
 SHARES = ("precision", "sensitivity", "f1", "dice", "iou", "specificity", "ppv", "npv", "accuracy", "average_precision",
-          "mean_sensitivity", "brier", "expected_calibration_error", "same_burden_class")  # fmt: skip
+          "mean_sensitivity", "brier", "expected_calibration_error", "same_burden_class",
+          "f1_scans_with_lesions")  # fmt: skip
+SIGNED = ("bias", "limit_low", "limit_high", "slope", "mean_score_minus_share_true")
 CORRELATIONS = ("icc_agreement", "icc_consistency", "spearman", "kappa_quadratic", "kappa_linear")
 
 coordinate = st.integers(-30, 30).map(float)
@@ -118,7 +120,7 @@ def test_figures_stay_in_their_range(found: list[Any], wanted: list[Any], preset
                 assert -1e-9 <= number <= 1 + 1e-9, name
             elif name in CORRELATIONS:
                 assert -1 - 1e-9 <= number <= 1 + 1e-9, name
-            elif "error" not in name and name not in ("bias", "limit_low", "limit_high"):
+            elif "error" not in name and name not in SIGNED:
                 assert number >= 0, name
 
 

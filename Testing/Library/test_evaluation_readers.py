@@ -280,8 +280,40 @@ def test_the_command_writes_tables_consensus_and_a_page(three: Path, tmp_path: P
         rows = list(csv.DictReader(stream))
     assert [(row["yes"], row["majority"]) for row in rows] == [("2", "yes"), ("1", "no"), ("1", "tie")]
     page = (out / "report.html").read_text(encoding="utf-8")
-    for text in ("Three readers", "between readers", "with the model", "To be settled between the readers"):
+    for text in ("Three readers", "Between readers", "With the model", "To be settled between the readers"):
         assert text in page, text
+    for name in ("agreement", "votes", "against_reference", "time"):
+        assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG"), name
+        assert f'alt="{name}"' in page, name
+    with open(out / "metrics.csv", encoding="utf-8", newline="") as stream:
+        measures = {(row["section"], row["measure"]): row["value"] for row in csv.DictReader(stream)}
+    assert measures["against_reference.anna.pooled", "sensitivity"] == "1"
+    assert measures["times.without assistance", "mean_s"] == "20"
+
+
+def test_a_model_without_a_file_found_nothing_and_that_is_told(three: Path, tmp_path: Path) -> None:
+    write_points(tmp_path / "references" / "sub-1_points.csv", [P1, P2])
+    write_points(tmp_path / "model" / "sub-9_points.csv", [P1])
+    folders = ["--readings", three, "--references", tmp_path / "references", "--predictions", tmp_path / "model"]
+    assert main(["evaluate", *map(str, folders), "-o", str(tmp_path / "out")]) == 0
+    document = json.loads((tmp_path / "out" / "reader_study.json").read_text())
+    assert document["against_reference"]["model"]["counts"]["false_negatives"] == 2
+    assert [problem["scan_id"] for problem in document["problems"]] == ["sub-1"]
+
+
+def test_what_help_brought_is_drawn_and_written(tmp_path: Path) -> None:
+    for case in ("sub-1", "sub-2"):
+        second_look(tmp_path / "study", case, "anna", [yes(P1, 20)], [yes(P2, 10)])
+        second_look(tmp_path / "study", case, "ben", [yes(P1, 40)], [yes(P2, 5), yes(P5)])
+        write_points(tmp_path / "references" / f"{case}.csv", [P1, P2])
+    folders = ["--readings", tmp_path / "study", "--references", tmp_path / "references", "-o", tmp_path / "out"]
+    assert main(["evaluate", *map(str, folders)]) == 0
+    assert (tmp_path / "out" / "figures" / "assistance.png").stat().st_size > 5000
+    with open(tmp_path / "out" / "assistance.csv", encoding="utf-8", newline="") as stream:
+        rows = {row["measure"]: row for row in csv.DictReader(stream)}
+    # Ben alone has false calls with assistance: drawing readers too, their difference is 0 to 1 a scan.
+    rate = rows["false_positives_per_scan"]
+    assert (rate["difference"], rate["low"], rate["high"]) == ("0.5", "0", "1")
 
 
 def test_a_consensus_serves_as_reference(three: Path, tmp_path: Path) -> None:

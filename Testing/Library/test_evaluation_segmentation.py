@@ -110,6 +110,18 @@ def test_voxels_on_an_ignored_lesion_count_on_neither_side() -> None:
     assert (result.overlap.dice, result.overlap.prediction_mm3) == (1.0, 36.0)
 
 
+def test_a_prediction_excused_by_an_ignored_lesion_counts_with_no_voxel() -> None:
+    """The prediction beside the ignored lesion, 2 mm from it, shares no voxel with it and is excused all the same."""
+    from dataclasses import replace
+
+    reference = replace(
+        lesions(boxes(((4, 10, 10), (2, 3, 3)), ((14, 25, 25), (2, 3, 3)))), ignore=np.array([False, True])
+    )
+    result = compared(lesions(boxes(((4, 10, 10), (2, 3, 3)), ((14, 25, 28), (2, 3, 3)))), reference)
+    assert result.overlap is not None
+    assert (result.overlap.dice, result.overlap.prediction_mm3) == (1.0, 36.0)
+
+
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
 def test_sparse_components_are_those_of_scipy(connectivity: int) -> None:
     generator = np.random.default_rng(connectivity)

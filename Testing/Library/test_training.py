@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -57,9 +58,12 @@ def finished(entries: list[ScanEntry], tmp_path_factory: pytest.TempPathFactory)
 
 def child(*arguments: object, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *launcher, str(CHILD), *map(str, arguments)]
-    # The sums of a convolution depend on the number of threads.
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads()), "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=500, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, env=environment())
+
+
+def environment() -> dict[str, str]:
+    """The sums of a convolution depend on the number of threads."""
+    return {**os.environ, "OMP_NUM_THREADS": str(threads()), "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def same_tensors(first: Path, second: Path) -> bool:
@@ -105,6 +109,33 @@ def test_a_stopped_run_saves_and_goes_on(entries: list[ScanEntry], finished: Pat
     assert read_checkpoint(checkpoint_path(tmp_path, LAST))[1]["step"] == 7
     train(small_config(tmp_path), entries, Progress())
     assert same_tensors(tmp_path, finished)
+
+
+def test_data_workers_change_no_bit(
+    entries: list[ScanEntry], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The trainer computes with two threads, a worker process always makes its patches with one.
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    alone, helped = tmp_path / "alone", tmp_path / "helped"
+    train(small_config(alone), entries, Progress())
+    train(small_config(helped, workers=2), entries, Progress())
+    assert same_tensors(alone, helped)
+
+
+def test_a_whole_process_tree_may_be_asked_to_end(manifest: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(CHILD), str(manifest), str(tmp_path), "workers"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True
+    )
+    deadline = time.monotonic() + 300
+    while not checkpoint_path(tmp_path, LAST).is_file() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGTERM)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == Cancelled.exit_code, errors
+    step = read_checkpoint(checkpoint_path(tmp_path, LAST))[1]["step"]
+    assert f"Stopped at step {step}" in output
 
 
 def test_two_processes_learn_what_one_learns(manifest: Path, entries: list[ScanEntry], tmp_path: Path) -> None:

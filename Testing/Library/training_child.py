@@ -11,7 +11,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from CMBNetLib.progress import Progress
+from CMBNetLib.errors import Cancelled
+from CMBNetLib.progress import Progress, install_signal_handlers
 from CMBNetTrainingLib import training_model
 from CMBNetTrainingLib.trainer import train
 from CMBNetTrainingLib.training_config import OptimiserConfig, PhaseConfig, TrainingConfig, ValidationConfig
@@ -31,7 +32,12 @@ def shared(run: Path) -> TrainingConfig:
     return replace(config, phases=phases, optimiser=OptimiserConfig(name="sgd", momentum=0.0))
 
 
-CONFIGS = {"plain": plain, "shared": shared}
+def workers(run: Path) -> TrainingConfig:
+    """So many steps that it has to be stopped; patches are made by two processes."""
+    return replace(small_config(run), workers=2, phases=(PhaseConfig(steps=5000),))
+
+
+CONFIGS = {"plain": plain, "shared": shared, "workers": workers}
 
 
 def main() -> None:
@@ -39,7 +45,13 @@ def main() -> None:
     manifest, run, what = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     if len(sys.argv) > 4:
         _die_at(int(sys.argv[4]))
-    train(CONFIGS[what](run), read_manifests([manifest]), Progress())
+    progress = Progress()
+    install_signal_handlers(progress)
+    try:
+        train(CONFIGS[what](run), read_manifests([manifest]), progress)
+    except Cancelled as end:
+        print(end)
+        raise SystemExit(end.exit_code) from end
 
 
 def _die_at(step: int) -> None:

@@ -123,6 +123,11 @@ class ReviewDriver:
         interactor.SetEventPosition(round(float(x)), round(float(y)))
         interactor.InvokeEvent(event)
 
+    def draw(self) -> None:
+        """Draw the three slice views."""
+        for name in VIEWS:
+            slicer.app.layoutManager().sliceWidget(name).sliceView().forceRender()
+
     def picture(self) -> np.ndarray:
         """The three slice views side by side, RGB."""
         manager = slicer.app.layoutManager()

@@ -309,10 +309,12 @@ def test_a_full_disk_is_told_the_work_goes_on_and_can_be_saved_elsewhere(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
+    assert not room.ui.elsewhereButton.visible
     room.key("M")
     room.key("F")
     room.key("U")
     assert "No space left on device" in room.ui.readingMessage.text
+    assert room.ui.elsewhereButton.visible
     assert room.review.finding("c1").verdict == "microbleed"
     assert room.state().findings == {}
     monkeypatch.undo()
@@ -320,7 +322,8 @@ def test_a_full_disk_is_told_the_work_goes_on_and_can_be_saved_elsewhere(
     elsewhere.parent.mkdir()
     room.ui.elsewherePath.currentPath = str(elsewhere)
     room.ui.elsewhereButton.click()
-    assert str(elsewhere) in room.ui.afterMessage.text
+    assert str(elsewhere) in room.ui.readingMessage.text
+    assert not room.ui.elsewhereButton.visible
     verdicts = [found.verdict for found in read_readings(elsewhere).state.findings.values()]
     assert verdicts == ["microbleed", "unsure"]
     room.key("D")

@@ -29,6 +29,7 @@ _LOGICS = {
     "Markups": "vtkSlicerMarkupsLogic",
     "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
     "Tables": "vtkSlicerTablesLogic",
+    "Plots": "vtkSlicerPlotsLogic",
     "Transforms": "vtkSlicerTransformLogic",
 }
 _home = tempfile.TemporaryDirectory(prefix="host-home-")

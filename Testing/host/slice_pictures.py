@@ -52,13 +52,17 @@ class SlicePicture:
         self._renderer.AddViewProp(actor)
         self._group = self._add_managers()
 
-    def pixels(self) -> np.ndarray:
-        """The picture as uint8 RGB, (height, width, 3), first row on top."""
+    def draw(self) -> None:
+        """Draw the view."""
         self.logic.UpdatePipeline()
         connection = self.logic.GetImageDataConnection()
         if connection is not None:
             self._mapper.SetInputConnection(connection)
         self._window.Render()
+
+    def pixels(self) -> np.ndarray:
+        """The picture as uint8 RGB, (height, width, 3), first row on top."""
+        self.draw()
         grab = vtk.vtkWindowToImageFilter()
         grab.SetInput(self._window)
         grab.SetInputBufferTypeToRGB()

@@ -22,7 +22,7 @@ class SliceView:
 
     def forceRender(self) -> None:
         """Draw now."""
-        self.picture.pixels()
+        self.picture.draw()
 
 
 def _slice_view(widget: SliceWidget) -> SliceView:

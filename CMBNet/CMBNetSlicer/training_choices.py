@@ -1,0 +1,73 @@
+"""The choices of the training tab: scans, preset or configuration, run, machine, checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ctk
+from slicer.i18n import tr as _
+
+from CMBNetSlicer.training_command import TrainingRun
+
+_PATHS = ("manifestPath", "configPath", "runPath")
+
+
+class TrainingChoices:
+    """Reads the widgets.
+
+    Parameters
+    ----------
+    ui
+        The named widgets of the panel.
+    on_change
+        Called when the user chooses something else.
+    """
+
+    def __init__(self, ui: Any, on_change: Callable[[str], None]) -> None:
+        from CMBNetTrainingLib.training_config import CRITERIA
+        from CMBNetTrainingLib.training_presets import TITLES
+
+        self._ui = ui
+        for name, title in TITLES.items():
+            ui.presetBox.addItem(f"{name}: {title}", name)
+        for device, title in (("auto", _("Automatic")), ("cpu", _("CPU")), ("cuda", _("GPU (CUDA)"))):
+            ui.trainDeviceBox.addItem(title, device)
+        for name in ("best", "last", *CRITERIA):
+            ui.checkpointBox.addItem(name, name)
+        ui.runPath.filters = ctk.ctkPathLineEdit.Dirs
+        ui.manifestPath.filters = ui.configPath.filters = ctk.ctkPathLineEdit.Files
+        for name, key in zip(_PATHS, ("CMBNet/Manifest", "CMBNet/TrainingConfig", "CMBNet/Run"), strict=True):
+            getattr(ui, name).settingKey = key
+            getattr(ui, name).currentPathChanged.connect(on_change)
+        ui.presetBox.currentTextChanged.connect(on_change)
+
+    @property
+    def run(self) -> TrainingRun:
+        """What the widgets say."""
+        ui = self._ui
+        return TrainingRun(
+            run=str(ui.runPath.currentPath).strip(),
+            manifest=str(ui.manifestPath.currentPath).strip(),
+            preset=_data(ui.presetBox),
+            config=str(ui.configPath.currentPath).strip(),
+            device=_data(ui.trainDeviceBox),
+            workers=int(ui.patchWorkersSpin.value),
+        )
+
+    @property
+    def checkpoint(self) -> str:
+        """Name of the checkpoint to export."""
+        return _data(self._ui.checkpointBox)
+
+    def set_enabled(self, *, enabled: bool) -> None:
+        """Allow or forbid choosing; what a run was begun with stays as it is."""
+        ui = self._ui
+        for name in ("manifestPath", "runPath", "trainDeviceBox", "patchWorkersSpin"):
+            getattr(ui, name).enabled = enabled
+        for name in ("presetBox", "configPath"):
+            getattr(ui, name).enabled = enabled and not self.run.has_begun
+
+
+def _data(box: Any) -> str:
+    return str(box.itemData(box.currentIndex))

@@ -1,0 +1,71 @@
+"""Ready configurations, by name: what a user begins with, and what the panel offers."""
+
+from __future__ import annotations
+
+from CMBNetLib.bundle import DEFAULT_MODEL
+
+from .training_config import (
+    NetworkConfig,
+    OptimiserConfig,
+    PhaseConfig,
+    SamplingConfig,
+    SynthesisConfig,
+    TrainingConfig,
+    ValidationConfig,
+)
+
+_TWO_PHASES = (
+    PhaseConfig(
+        "pretrain",
+        ("synthetic", "negative", "real"),
+        {"synthetic": 0.7, "negative": 0.1, "real": 0.2},
+        steps=20_000,
+    ),
+    PhaseConfig("finetune", ("real",), steps=5000, learning_rate=5e-4, patience=5, begin_with="froc"),
+)
+# MicrobleedNet's numbers where they are known: batch 5, a constant 5e-5, no weight decay besides L2 of 1e-5.
+_SEED_PHASES = (
+    PhaseConfig("pretrain", steps=100_000, learning_rate=5e-5, schedule="constant", warm_up=0),
+    PhaseConfig(
+        "finetune", ("real",), steps=100_000, learning_rate=5e-5, schedule="constant", warm_up=0, begin_with="loss"
+    ),
+)
+
+TITLES = {
+    "default": "one phase on all scans, some hours on a GPU",
+    "two-phase": "simulated and negative scans first, then real ones only",
+    "finetune": "begin with the shipped model and go on with your own scans",
+    "seed": "losses, patches and augmentation of MicrobleedNet",
+    "tiny": "a small network at 1 mm: minutes on a CPU, to try things out",
+}
+PRESETS = {
+    "default": TrainingConfig(),
+    "two-phase": TrainingConfig(phases=_TWO_PHASES),
+    "finetune": TrainingConfig(
+        init=DEFAULT_MODEL,
+        phases=(PhaseConfig("finetune", steps=2000, learning_rate=5e-4, patience=4),),
+        validation=ValidationConfig(every=200),
+    ),
+    "seed": TrainingConfig(
+        batch=5,
+        loss="tversky-ce",
+        augmentation="seed",
+        network=NetworkConfig(filters=(32, 64, 128, 256, 320), classes=2, pixel_mm=0.5, thinnest_slice_mm=0.5),
+        sampling=SamplingConfig("seed"),
+        optimiser=OptimiserConfig(weight_decay=1e-5),
+        validation=ValidationConfig(every=5000, checkpoints=("best_f1", "loss"), hard_negatives=False),
+        phases=_SEED_PHASES,
+    ),
+    "tiny": TrainingConfig(
+        batch=4,
+        workers=2,
+        network=NetworkConfig(filters=(8, 16, 32), pixel_mm=1.0, thinnest_slice_mm=2.0),
+        sampling=SamplingConfig(pixels=48, slices=12),
+        optimiser=OptimiserConfig(average_decay=0.98),
+        validation=ValidationConfig(every=200, checkpoints=("froc",), mined_scans=2),
+        synthesis=SynthesisConfig(
+            scans_per_map=4, microbleeds=25.0, fine_mm=1.0, pixel_mm=1.0, slice_mm=(2.0,), validation_maps=1
+        ),
+        phases=(PhaseConfig(steps=600, learning_rate=1e-2, warm_up=20),),
+    ),
+}

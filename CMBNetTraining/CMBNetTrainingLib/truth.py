@@ -1,0 +1,145 @@
+"""What is seen of a source in a scan: the region where it takes signal away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from CMBNetLib.location import decode_region
+from CMBNetLib.taxonomy import load_taxonomy
+from CMBNetTrainingLib.head import Block, HeadMap
+from CMBNetTrainingLib.sources import MICROBLEED_KIND, Source
+
+BACKGROUND, MICROBLEED, MIMIC, IGNORE = 0, 1, 2, 255
+# A radiologist sees a spot when it is clearly darker than what is round it.
+VISIBLE_LOSS = 0.25
+# Relative loss at which the outline of a weak source ends; that of a strong one lies at half of its peak.
+WEAKEST_OUTLINE = 0.12
+# Share of the brain's mean signal below which a place counts as dark before any lesion is there.
+WEAKEST_SIGNAL = 0.3
+# Visible diameters (mm) of a microbleed; beyond, it counts neither way.
+DIAMETERS_MM = (1.0, 12.0)
+REACH_MM = {MICROBLEED_KIND: 9.0}
+OTHER_REACH_MM = 20.0
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One microbleed or decoy as it is seen.
+
+    Attributes
+    ----------
+    id : int
+        Its value in the map of instances of its kind.
+    kind : str
+        ``microbleed`` or a mimic of the taxonomy.
+    center_kji : tuple of float
+        Voxels of the scan.
+    diameter_mm : float
+        Of the ball with the volume of its visible region.
+    loss : float
+        Largest relative loss of signal, 0 to 1.
+    zone, region : str
+        Of the BOMBS taxonomy; ``outside`` in fluid and beyond the brain.
+    visible : bool
+    """
+
+    id: int
+    kind: str
+    center_kji: tuple[float, float, float]
+    diameter_mm: float
+    loss: float
+    zone: str
+    region: str
+    visible: bool
+
+
+@dataclass
+class TruthMaps:
+    """Maps of one scan, [k, j, i]: classes (uint8), instances of microbleeds and of decoys (uint16)."""
+
+    classes: np.ndarray
+    microbleeds: np.ndarray
+    decoys: np.ndarray
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> TruthMaps:
+        """Nothing but background."""
+        return cls(np.zeros(shape, np.uint8), np.zeros(shape, np.uint16), np.zeros(shape, np.uint16))
+
+
+def signal_loss(before: np.ndarray, after: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Relative loss of signal; 0 where bone or air took the signal already and nobody can see a microbleed."""
+    mean = float(before[brain].mean()) if brain.any() else float(before.mean())
+    dark = before < WEAKEST_SIGNAL * mean
+    return np.where(dark, 0.0, 1 - after / np.where(dark, 1.0, before)).astype(np.float32)
+
+
+def visible_region(
+    loss: np.ndarray, center: np.ndarray, radius_mm: float, step_mm: np.ndarray, reach_mm: float
+) -> tuple[np.ndarray, tuple[slice, ...], float] | None:
+    """Where a source takes signal away: mask within a box, the box, and the peak of the loss; None beyond the scan.
+
+    Parameters
+    ----------
+    loss
+        [k, j, i], relative.
+    center
+        Voxels (k, j, i) of the source; ``step_mm`` is the voxel's size.
+    radius_mm
+        Of the source: the peak is searched in it and a little beyond.
+    reach_mm
+        The region ends here.
+    """
+    low = np.maximum(np.floor(center - reach_mm / step_mm).astype(int), 0)
+    high = np.minimum(np.ceil(center + reach_mm / step_mm).astype(int) + 1, loss.shape)
+    if np.any(high - low < 1):
+        return None
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    part = loss[box]
+    distance = np.sqrt(sum(((x - c) * s) ** 2 for x, c, s in zip(np.ogrid[box], center, step_mm, strict=True)))
+    near = np.where(distance <= radius_mm + 0.5 * step_mm.max() + 0.75, part, -1.0)
+    peak = np.unravel_index(np.argmax(near), near.shape)
+    height = float(near[peak])
+    pieces, _ = ndimage.label(part >= max(0.5 * height, WEAKEST_OUTLINE))
+    return (pieces == pieces[peak]) & (pieces > 0) & (distance < reach_mm), box, height
+
+
+def mark_source(
+    number: int, source: Source, loss: np.ndarray, maps: TruthMaps, head: HeadMap, block: Block, step_mm: np.ndarray
+) -> Lesion | None:
+    """Write one source into the maps and describe it; None where it lies beyond the scan.
+
+    A microbleed that is too faint, too small or too large to be called is not to be judged; a faint decoy is
+    background.
+    """
+    center = (np.array(source.center_mm) + block.spacing_mm / 2) / step_mm - 0.5
+    reach = REACH_MM.get(source.kind, OTHER_REACH_MM)
+    seen = visible_region(loss, center, source.radius_mm, step_mm, reach)
+    if seen is None:
+        return None
+    mask, box, height = seen
+    diameter = float((6 / np.pi * mask.sum() * np.prod(step_mm)) ** (1 / 3))
+    is_microbleed = source.kind == MICROBLEED_KIND
+    visible = height >= VISIBLE_LOSS and (not is_microbleed or DIAMETERS_MM[0] <= diameter <= DIAMETERS_MM[1])
+    if is_microbleed:
+        maps.classes[box][mask] = MICROBLEED if visible else IGNORE
+    elif visible:
+        # A microbleed beside a decoy stays one.
+        classes = maps.classes[box]
+        classes[mask & (classes == BACKGROUND)] = MIMIC
+    if visible:
+        (maps.microbleeds if is_microbleed else maps.decoys)[box][mask] = number
+    zone, region = _place(head, block, source)
+    k, j, i = (float(c) for c in center)
+    return Lesion(number, source.kind, (k, j, i), diameter, height, zone, region, visible)
+
+
+def _place(head: HeadMap, block: Block, source: Source) -> tuple[str, str]:
+    """Zone and region of the tissue that a source lies in."""
+    offset = np.array(source.center_mm) - (np.array(block.shape) - 1) / 2 * block.spacing_mm
+    structure, _ = decode_region(head.region_at(block.center + (block.rotation / block.scale[:, None]) @ offset))
+    site = load_taxonomy("bombs").site_of(structure)
+    return (site.zone, site.id) if site else ("outside", "outside")

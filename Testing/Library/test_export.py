@@ -1,0 +1,135 @@
+"""From a run to a model: weights, measured operating points, calibration, card; and a bundle that detection takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from CMBNetLib.bundle import METADATA, MODEL_CARD, WEIGHTS, load_bundle
+from CMBNetLib.cli import main
+from CMBNetLib.errors import BundleError, InputError
+from CMBNetLib.network import AnisotropicUNet, NetworkSpec
+from CMBNetLib.progress import Progress
+from CMBNetTrainingLib import preview_bundle
+from CMBNetTrainingLib.bundle_export import export_run
+from CMBNetTrainingLib.bundle_writing import BundleText, write_bundle
+from CMBNetTrainingLib.preview_measure import Measured
+from CMBNetTrainingLib.score_calibration import expected_calibration_error, fit_calibration
+from CMBNetTrainingLib.trainer import train
+from CMBNetTrainingLib.training_checkpoint import checkpoint_path, read_checkpoint
+from CMBNetTrainingLib.training_config import PhaseConfig, ValidationConfig
+from CMBNetTrainingLib.training_manifest import read_manifests
+from training_phantoms import small_config, write_collection
+
+SPEC = NetworkSpec(filters=(4, 8))
+TEXT = BundleText("A model", "# card\n", "a licence\n")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two hundred steps: enough to find the spots of the phantoms."""
+    folder = tmp_path_factory.mktemp("export")
+    manifest = write_collection(folder / "c", spots=8)
+    config = small_config(
+        folder / "run",
+        manifests=(str(manifest),),
+        phases=(PhaseConfig(steps=200, learning_rate=1e-2, warm_up=5),),
+        validation=ValidationConfig(every=200, gallery=0, hard_negatives=False),
+    )
+    train(config, read_manifests([manifest]), Progress())
+    return folder / "run"
+
+
+def test_a_run_becomes_a_model_with_measured_points(run: Path, tmp_path: Path) -> None:
+    licence = tmp_path / "LICENSE"
+    licence.write_text("Do what you like.\n")
+    arguments = ["export", str(run), "-o", str(tmp_path / "spots"), "--name", "Spots", "--license", str(licence)]
+    assert main(arguments) == 0
+    bundle = load_bundle(tmp_path / "spots")
+    assert bundle.id == "spots"
+    assert set(bundle.operating_points) == {"sensitive", "balanced", "specific"}
+    sensitive = bundle.operating_points["sensitive"]
+    assert sensitive.false_positives_per_scan <= 2
+    assert sensitive.sensitivity > 0.5
+    card = (bundle.folder / MODEL_CARD).read_text()
+    assert card.startswith("# Spots")
+    assert "Trained on 3 synthetic scans for 200 steps" in card
+    assert f"| sensitive | {sensitive.threshold:.4f} |" in card
+    assert (bundle.folder / "LICENSE").read_text() == "Do what you like.\n"
+    metadata = json.loads((bundle.folder / METADATA).read_text())
+    assert metadata["cmbnet"]["training_data"]["steps"] == 200
+    assert metadata["cmbnet"]["network"]["filters"] == [4, 8, 8]
+
+
+def test_without_calibration_the_weights_are_those_of_the_checkpoint(run: Path, tmp_path: Path) -> None:
+    bundle = export_run(run, tmp_path / "bundle", Progress(), checkpoint="loss", calibrate=False)
+    kept, _ = read_checkpoint(checkpoint_path(run, "loss"))
+    stored = load_file(bundle.folder / WEIGHTS)
+    assert all(torch.equal(stored[key], value.half()) for key, value in kept.items() if value.is_floating_point())
+
+
+def test_a_model_that_finds_nothing_is_told(tmp_path: Path) -> None:
+    manifest = write_collection(tmp_path / "c")
+    config = small_config(
+        tmp_path / "run",
+        manifests=(str(manifest),),
+        phases=(PhaseConfig(steps=1, learning_rate=1e-9),),
+        validation=ValidationConfig(every=1, gallery=0, hard_negatives=False),
+    )
+    train(config, read_manifests([manifest]), Progress())
+    progress = Progress()
+    bundle = export_run(tmp_path / "run", tmp_path / "bundle", progress)
+    assert not any(point.sensitivity for point in bundle.operating_points.values())
+    assert [warning["code"] for warning in progress.warnings] == ["useless"]
+
+
+def test_what_cannot_be_exported_is_told(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no training run"):
+        export_run(tmp_path, tmp_path / "bundle", Progress())
+    with pytest.raises(InputError, match=r"no checkpoint .*best_average_precision"):
+        export_run(run, tmp_path / "bundle", Progress(), checkpoint="average_precision")
+    with pytest.raises(InputError, match="Cannot read the licence"):
+        export_run(run, tmp_path / "bundle", Progress(), license_file=tmp_path / "none")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_weights_of_another_network_leave_the_bundle_that_is_there(tmp_path: Path) -> None:
+    points = preview_bundle.UNMEASURED
+    weights = AnisotropicUNet(SPEC).state_dict()
+    first = write_bundle(tmp_path / "bundle", weights, SPEC, 1.0, 0.05, points, TEXT)
+    other = AnisotropicUNet(NetworkSpec(filters=(4, 16))).state_dict()
+    with pytest.raises(BundleError):
+        write_bundle(tmp_path / "bundle", other, SPEC, 1.0, 0.05, points, TEXT)
+    assert load_bundle(tmp_path / "bundle").metadata == first.metadata
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_the_preview_is_written_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    state = AnisotropicUNet(NetworkSpec()).state_dict()
+    save_file({f"average.{key}": value.contiguous() for key, value in state.items()}, run / "last.safetensors")
+    (run / "progress.json").write_text('{"step": 12, "elapsed_s": 60}')
+    scans = [Measured(f"s{n}", "SWI", 1.0, [3.0, 4.0], [0.9, 0.4], [0.5, 0.2], [0.7]) for n in range(4)]
+    monkeypatch.setattr(preview_bundle, "measure_folder", lambda bundle, folder: scans)
+    (tmp_path / "LICENSE").write_text("a licence\n")
+    bundle = preview_bundle.build(run, tmp_path, None, tmp_path / "made", tmp_path / "LICENSE", 12)
+    assert "trained for 12 steps" in (bundle.folder / MODEL_CARD).read_text()
+    assert bundle.operating_points["specific"].sensitivity == 1.0
+    assert load_file(bundle.folder / WEIGHTS)["head.weight"].dtype == torch.float16
+
+
+def test_calibration_lowers_the_error_of_overconfident_scores() -> None:
+    rng = np.random.default_rng(0)
+    logit = rng.normal(size=2000)
+    true = rng.random(2000) < 1 / (1 + np.exp(-logit))
+    scores = 1 / (1 + np.exp(-3 * logit - 1))
+    fitted = fit_calibration(scores, true)
+    assert fitted.temperature == pytest.approx(3, rel=0.25)
+    after = 1 / (1 + np.exp(-(3 * logit + 1) / fitted.temperature - fitted.shift))
+    assert expected_calibration_error(after, true) < 0.04 < expected_calibration_error(scores, true)
