@@ -21,8 +21,9 @@ TORCH = "torch"
 TORCH_VERSIONS = ">=2.2,!=2.9.*"
 # 2.9 runs 3D convolutions under autocast about 4 times slower (github.com/pytorch/pytorch/issues/166122).
 OLDEST_TORCH, SLOW_TORCH = (2, 2), (2, 9)
-# Not needed to find microbleeds, but the report and its pictures are made with them.
-REPORT_PACKAGES = (("jinja2", "jinja2"), ("matplotlib", "matplotlib"))
+# Not needed to find microbleeds; report and evaluation take the first two, training takes monai. Of monai pip picks the
+# version that fits the torch that is there.
+MORE_PACKAGES = (("jinja2", "jinja2"), ("matplotlib", "matplotlib"), ("monai", "monai"))
 # Slicer brings these along and breaks when pip replaces them, so pip is held to the versions that are there.
 BUNDLED = ("numpy", "scipy", "SimpleITK", "pydicom", "requests", "Pillow", "packaging")
 
@@ -38,7 +39,7 @@ class PackageState:
     text : str
         A sentence for the user.
     missing : tuple of str
-        Import names of what is not there; in the state ``ready`` only the report and the evaluation lack them.
+        Import names of what is not there; in the state ``ready`` detection does not need them.
     """
 
     kind: str
@@ -158,9 +159,9 @@ class PackageInstaller:
         return [f"{name}=={version}\n" for name, version in versions if version]
 
     def _missing(self, *, needed: bool) -> list[tuple[str, str]]:
-        """(import name, requirement) of what is not there, without the report's packages if ``needed``."""
+        """(import name, requirement) of what is not there, without those of `MORE_PACKAGES` if ``needed``."""
         wanted = [(name, requirement) for name, requirement, _use in NEEDED]
-        wanted += [] if needed else list(REPORT_PACKAGES)
+        wanted += [] if needed else list(MORE_PACKAGES)
         return [(name, requirement) for name, requirement in wanted if not self.finder(name)]
 
 
@@ -174,8 +175,8 @@ def _with_torch(version: str | None, wanted: tuple[str, ...] = ()) -> PackageSta
         return PackageState("failed", f"{reason}, restart Slicer, and install again.", (TORCH,))
     remark = " This version is slow with 3D networks; another one is better." if release == SLOW_TORCH else ""
     ready = f"Ready (PyTorch {version})." if version else "Ready."
-    report = f" Missing for the report and for evaluation: {', '.join(wanted)}." if wanted else ""
-    return PackageState("ready", ready + remark + report, wanted)
+    more = f" Missing for report, evaluation or training: {', '.join(wanted)}." if wanted else ""
+    return PackageState("ready", ready + remark + more, wanted)
 
 
 def _one_line(error: Any) -> str:

@@ -73,6 +73,12 @@ def test_a_reader_can_mark_a_lesion(fresh: None, tmp_path: Path) -> None:
     room.close()
 
 
+def test_the_training_tab_says_it_too(fresh: None) -> None:
+    ui = host.load_module(REPOSITORY / "CMBNetTraining" / "CMBNetTraining.py").widget().tabs.training.ui
+    assert not ui.trainButton.enabled
+    assert "torch, safetensors, monai" in ui.trainButton.toolTip
+
+
 def test_what_the_report_needs_can_be_installed_when_the_detector_is_ready(panel: PanelDriver) -> None:
     add_scan()
     have = {"torch", "safetensors", "cc3d", "SimpleITK", "numpy", "scipy", "skimage"}
@@ -80,14 +86,14 @@ def test_what_the_report_needs_can_be_installed_when_the_detector_is_ready(panel
 
     def pip(requirements: list[str], _constraints: Path | None) -> None:
         asked.extend(requirements)
-        have.update(("jinja2", "matplotlib"))
+        have.update(("jinja2", "matplotlib", "monai"))
 
     installer = PackageInstaller(have.__contains__, lambda name: None, lambda version: None, pip)  # type: ignore[arg-type]
     section = PackagesSection(panel.ui, installer, lambda: None)
     assert section.ready
-    assert section.state.text == "Ready. Missing for the report and for evaluation: jinja2, matplotlib."
+    assert section.state.text == "Ready. Missing for report, evaluation or training: jinja2, matplotlib, monai."
     assert panel.ui.installButton.enabled
     section._install()
-    assert asked == ["jinja2", "matplotlib"]
+    assert asked == ["jinja2", "matplotlib", "monai"]
     assert section.state.text == "Ready."
     assert not panel.ui.installButton.enabled
