@@ -104,12 +104,7 @@ class CurationReview:
             )
             for column, text in enumerate(cells):
                 table.setItem(number, column, qt.QTableWidgetItem(text))
-        count = len(self.fixes)
-        self._ui.fixesLabel.text = (
-            _("{count} corrections; they are applied by the next run.").format(count=count)
-            if count
-            else _("No corrections")
-        )
+        self._ui.fixesLabel.text = _fixes_text(len(self.fixes))
         self._row_chosen()
 
     def _row_chosen(self) -> None:
@@ -156,3 +151,11 @@ class CurationReview:
         self._show_rows()
         if 0 <= number < self._ui.microbleedTable.rowCount:
             self._ui.microbleedTable.selectRow(number)
+
+
+def _fixes_text(count: int) -> str:
+    if count == 0:
+        return _("No corrections")
+    if count == 1:
+        return _("1 correction; it is applied by the next run.")
+    return _("{count} corrections; they are applied by the next run.").format(count=count)
