@@ -8,6 +8,8 @@ SAMPLE := Resources/SampleData/CMBNetSample_swi.nii.gz
 # More arguments for pip, for example PIP_ARGS="--find-links /media/wheels --no-index" on a machine without a network.
 PIP_ARGS ?=
 PYTEST_ARGS ?=
+# For the self-tests in Slicer, for example SLICER_TEST_ARGS="--install --pictures /tmp/panels CMBNet".
+SLICER_TEST_ARGS ?=
 
 # Tests build Qt widgets and render slices without a screen. Two threads: what a small laptop or a CI runner has.
 export QT_QPA_PLATFORM ?= offscreen
@@ -44,7 +46,7 @@ test-slicer: ## run the self-tests inside the application: make test-slicer SLIC
 	@if [ -z "$(SLICER)" ]; then echo "Say where Slicer is: make test-slicer SLICER=/path/to/Slicer"; exit 2; fi
 	QT_QPA_PLATFORM= "$(SLICER)" --testing --no-splash \
 	  --additional-module-paths "$(CURDIR)/CMBNet" "$(CURDIR)/CMBNetTraining" "$(CURDIR)/CMBNetEvaluation" \
-	  --python-script "$(CURDIR)/Testing/Slicer/run_self_tests.py"
+	  --python-script "$(CURDIR)/Testing/Slicer/run_self_tests.py" $(SLICER_TEST_ARGS)
 
 cmake-lists: ## rewrite SCRIPTS and RESOURCES of the CMakeLists.txt files from the tree
 	$(PYTHON) Testing/update_cmake_lists.py

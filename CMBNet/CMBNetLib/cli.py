@@ -27,6 +27,8 @@ COMMANDS = {
     "export": ("CMBNetTrainingLib.command_export", "make a model of a training run"),
 }
 BUG = 1
+# In Slicer nobody has a command line; the panels show this sentence too.
+_HOW_TO_GET_IT = "In Slicer: module CMBNet, section Packages. Elsewhere `cmbnet system` says what to install."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +58,7 @@ def _run(args: argparse.Namespace, progress: Progress) -> int:
         progress.error(error)
         return error.exit_code
     except ModuleNotFoundError as error:
-        problem = EnvironmentProblem(f"The package {error.name} is missing. See what to install with: cmbnet system")
+        problem = EnvironmentProblem(f"The package {error.name} is missing. {_HOW_TO_GET_IT}")
         problem.__cause__ = error
         progress.error(problem)
         return problem.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,8 +62,6 @@ class Refinement:
         Chosen tolerance and knee of the size curve, in units of local contrast.
     contrast_sd : float
         Depth of the seed below the surroundings over their standard deviation.
-    shape : LesionShape
-        Volume, diameters, sphericity, contrast of the mask.
     """
 
     mask: np.ndarray
@@ -74,8 +73,19 @@ class Refinement:
     tolerance: float
     knee: float
     contrast_sd: float
-    shape: LesionShape
     curve: GrowthCurve = field(repr=False)
+    image: np.ndarray = field(repr=False)  # the scan's values in the window
+
+    @cached_property
+    def shape(self) -> LesionShape:
+        """Volume, diameters, sphericity, contrast of the mask.
+
+        Measured when it is first asked for: a reader who draws needs none of it, and it takes scikit-image, which
+        Slicer does not bring along.
+        """
+        from .shape import measure_shape
+
+        return measure_shape(self.mask, self.curve.spacing_mm, np.nan_to_num(self.image))
 
     def paint(self, labels: np.ndarray, value: int, *, over: bool = False) -> int:
         """Write ``value`` into a label array ``[k, j, i]`` of the scan; return the number of voxels written.
@@ -176,8 +186,8 @@ def refine_curve(
         tolerance=chosen,
         knee=knee,
         contrast_sd=_contrast_sd(curve),
-        shape=_shape(scan, curve, mask),
         curve=curve,
+        image=np.asarray(scan.array[curve.window], dtype=np.float32),
     )
 
 
@@ -300,10 +310,3 @@ def _center(scan: Volume, curve: GrowthCurve, mask: np.ndarray) -> tuple[float, 
     kji = np.argwhere(mask).mean(axis=0) + [w.start for w in curve.window]
     x, y, z = scan.ras_from_ijk(kji[None, ::-1])[0]
     return float(x), float(y), float(z)
-
-
-def _shape(scan: Volume, curve: GrowthCurve, mask: np.ndarray) -> LesionShape:
-    from .shape import measure_shape
-
-    image = np.nan_to_num(np.asarray(scan.array[curve.window], dtype=np.float32))
-    return measure_shape(mask, curve.spacing_mm, image)

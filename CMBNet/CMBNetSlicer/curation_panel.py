@@ -15,6 +15,7 @@ from CMBNetSlicer.curation_job import CurationJob
 from CMBNetSlicer.curation_review import CurationReview
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import remaining_text
+from CMBNetSlicer.package_installer import reason_packages_are_missing
 
 _STEPS = 1000  # of the progress bar
 DATASETS = ("auto", "valdo", "dou", "momeni", "rodeja", "redbrick", "negative", "bids")
@@ -132,7 +133,8 @@ class CurationPanel:
         self._update()
 
     def _update(self) -> None:
-        reason = "" if self.running else self.chosen.reason_not_to_run()
+        missing = reason_packages_are_missing("skimage", "matplotlib")
+        reason = "" if self.running else missing or self.chosen.reason_not_to_run()
         self.ui.progressBar.visible = self.running
         self.ui.curateButton.text = _("Cancel") if self.running else _("Curate")
         self.ui.curateButton.enabled = not reason

@@ -19,6 +19,7 @@ from CMBNetSlicer.evaluation_rows import ResultRows
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import remaining_text
 from CMBNetSlicer.job_outcome import JobOutcome
+from CMBNetSlicer.package_installer import reason_packages_are_missing
 from CMBNetSlicer.study_results import StudyResults
 
 _STEPS = 1000  # of the progress bar
@@ -199,7 +200,8 @@ class EvaluationPanel:
 
     def _update(self) -> None:
         ui, results = self.ui, self.results
-        reason = "" if self.running else self.run_settings().reason_not_to_run()
+        missing = reason_packages_are_missing("matplotlib", "jinja2")
+        reason = "" if self.running else missing or self.run_settings().reason_not_to_run()
         ui.evaluateButton.text = _("Cancel") if self.running else _("Evaluate")
         ui.evaluateButton.enabled = not reason
         ui.evaluateButton.toolTip = reason or _("Compare what was chosen.")

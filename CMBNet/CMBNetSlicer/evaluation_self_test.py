@@ -12,6 +12,7 @@ import slicer
 from CMBNetLib.volume import Volume, write_volume
 from CMBNetSlicer.evaluation_case import EvaluationCase
 from CMBNetSlicer.evaluation_record import read_evaluation
+from CMBNetSlicer.package_installer import reason_packages_are_missing
 
 
 def run_self_test(logic: Any, case: Any) -> None:
@@ -24,6 +25,8 @@ def run_self_test(logic: Any, case: Any) -> None:
     case
         The unittest case, for its messages.
     """
+    if reason := reason_packages_are_missing("matplotlib", "jinja2"):
+        case.skipTest(reason)
     with tempfile.TemporaryDirectory(prefix="CMBNet-") as name:
         folder = Path(name)
         write_example(folder)

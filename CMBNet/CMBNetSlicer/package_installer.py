@@ -21,8 +21,9 @@ TORCH = "torch"
 TORCH_VERSIONS = ">=2.2,!=2.9.*"
 # 2.9 runs 3D convolutions under autocast about 4 times slower (github.com/pytorch/pytorch/issues/166122).
 OLDEST_TORCH, SLOW_TORCH = (2, 2), (2, 9)
-# Not needed to find microbleeds, but the report and its pictures are made with them.
-REPORT_PACKAGES = (("jinja2", "jinja2"), ("matplotlib", "matplotlib"))
+# Not needed to find microbleeds; report and evaluation take the first two, training takes monai. Of monai pip picks the
+# version that fits the torch that is there.
+MORE_PACKAGES = (("jinja2", "jinja2"), ("matplotlib", "matplotlib"), ("monai", "monai"))
 # Slicer brings these along and breaks when pip replaces them, so pip is held to the versions that are there.
 BUNDLED = ("numpy", "scipy", "SimpleITK", "pydicom", "requests", "Pillow", "packaging")
 
@@ -38,7 +39,7 @@ class PackageState:
     text : str
         A sentence for the user.
     missing : tuple of str
-        Import names of what is not there.
+        Import names of what is not there; in the state ``ready`` detection does not need them.
     """
 
     kind: str
@@ -49,6 +50,14 @@ class PackageState:
 def find_package(name: str) -> bool:
     """Whether a package can be imported. It is not: importing torch here would pin its libraries in Slicer."""
     return name in sys.modules or importlib.util.find_spec(name) is not None
+
+
+def reason_packages_are_missing(*names: str) -> str:
+    """What a user of another module has to do to get these packages; empty when they are there."""
+    missing = [name for name in names if not find_package(name)]
+    if not missing:
+        return ""
+    return f"Missing: {', '.join(missing)}. Open the module CMBNet and press Install packages (section Packages)."
 
 
 def package_version(name: str) -> str | None:
@@ -107,7 +116,8 @@ class PackageInstaller:
         """The state now."""
         missing = self._missing(needed=True)
         if not missing:
-            return _with_torch(self.version_of(TORCH))
+            wanted = tuple(name for name, _ in self._missing(needed=False))
+            return _with_torch(self.version_of(TORCH), wanted)
         names = ", ".join(name for name, _ in missing)
         modules = tuple(name for name, _ in missing)
         if self._failure:
@@ -149,14 +159,14 @@ class PackageInstaller:
         return [f"{name}=={version}\n" for name, version in versions if version]
 
     def _missing(self, *, needed: bool) -> list[tuple[str, str]]:
-        """(import name, requirement) of what is not there, without the report's packages if ``needed``."""
+        """(import name, requirement) of what is not there, without those of `MORE_PACKAGES` if ``needed``."""
         wanted = [(name, requirement) for name, requirement, _use in NEEDED]
-        wanted += [] if needed else list(REPORT_PACKAGES)
+        wanted += [] if needed else list(MORE_PACKAGES)
         return [(name, requirement) for name, requirement in wanted if not self.finder(name)]
 
 
-def _with_torch(version: str | None) -> PackageState:
-    """The state when everything is there, judged by the version of torch (None: it carries none)."""
+def _with_torch(version: str | None, wanted: tuple[str, ...] = ()) -> PackageState:
+    """The state when all that detection needs is there, judged by the version of torch (None: it carries none)."""
     numbers = re.match(r"(\d+)\.(\d+)", version or "")
     release = (int(numbers[1]), int(numbers[2])) if numbers else None
     if release is not None and release < OLDEST_TORCH:
@@ -164,7 +174,9 @@ def _with_torch(version: str | None) -> PackageState:
         reason = f"PyTorch {version} is too old, {oldest} is needed. Uninstall it with the module PyTorch Utils"
         return PackageState("failed", f"{reason}, restart Slicer, and install again.", (TORCH,))
     remark = " This version is slow with 3D networks; another one is better." if release == SLOW_TORCH else ""
-    return PackageState("ready", (f"Ready (PyTorch {version})." if version else "Ready.") + remark)
+    ready = f"Ready (PyTorch {version})." if version else "Ready."
+    more = f" Missing for report, evaluation or training: {', '.join(wanted)}." if wanted else ""
+    return PackageState("ready", ready + remark + more, wanted)
 
 
 def _one_line(error: Any) -> str:

@@ -58,7 +58,7 @@ class PackagesSection:
             self._ui.packagesCollapsibleButton.collapsed = False
         self._ui.packagesLabel.text = state.text
         self._ui.packagesCollapsibleButton.text = _title(state.kind)
-        self._ui.installButton.enabled = state.kind in ("missing", "failed")
+        self._ui.installButton.enabled = state.kind in ("missing", "failed") or bool(state.missing)
         self._ui.installButton.text = _("Try again") if state.kind == "failed" else _("Install packages")
         if state.kind == "installing":
             slicer.app.processEvents()  # pip blocks: the line must be on the screen before

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import slicer
+
 from CMBNetLib.resources import resource_path
 
 NAME = "CMBNetSample"
@@ -34,5 +36,7 @@ def register_sample_scan(icon: str) -> None:
         uris=sample_scan_path().as_uri(),
         fileNames=sample_scan_path().name,
         nodeNames=NAME,
+        # Slicer keeps a copy by file name; without the checksum it would go on using that of an older version.
+        checksums=f"SHA256:{slicer.util.computeChecksum('SHA256', str(sample_scan_path()))}",
         thumbnailFileName=icon,
     )

@@ -14,6 +14,7 @@ from CMBNetLib.resources import user_models_dir
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import remaining_text
 from CMBNetSlicer.library_command import library_command
+from CMBNetSlicer.package_installer import reason_packages_are_missing
 from CMBNetSlicer.training_choices import TrainingChoices
 from CMBNetSlicer.training_command import TrainingRun, model_id
 from CMBNetSlicer.training_curves import CHARTS, TrainingCurves
@@ -177,7 +178,7 @@ class TrainingPanel:
 
     def _update(self) -> None:
         ui, run, running = self.ui, self.choices.run, self.running
-        reason = run.reason_not_to_run()
+        reason = reason_packages_are_missing("torch", "safetensors", "monai") or run.reason_not_to_run()
         training = running and self._kind == TRAIN
         ui.trainProgressBar.visible = running
         ui.trainButton.text = _("Pause") if training else _("Resume") if run.has_begun else _("Start")

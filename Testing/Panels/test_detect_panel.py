@@ -216,7 +216,8 @@ def test_the_sample_scan_is_registered_with_sample_data(panel: PanelDriver) -> N
     slicer.app.emit("startupCompleted()")
     source = slicer.modules.sampleDataSources["CMBNet"][-1]
     assert source.sampleName == "CMBNetSample"
-    assert Path(source.uris.removeprefix("file://")).is_file()
+    path = Path(source.uris.removeprefix("file://"))
+    assert slicer.util.computeChecksum("SHA256", str(path)) == source.checksums.removeprefix("SHA256:")
     assert Path(source.thumbnailFileName).is_file()
 
 

@@ -24,7 +24,7 @@ NUMPY = "2.4.6"
 class Computer:
     """A computer without the packages, and what was done to it."""
 
-    packages: set[str] = field(default_factory=lambda: {"SimpleITK", "numpy", "scipy", "jinja2", "matplotlib"})
+    packages: set[str] = field(default_factory=lambda: {"SimpleITK", "numpy", "scipy", "jinja2", "matplotlib", "monai"})
     torch: str | None = None
     done: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)

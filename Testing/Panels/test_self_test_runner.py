@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
+import sys
 import unittest
 from collections.abc import Callable
 from pathlib import Path
@@ -73,3 +76,27 @@ def test_pictures_of_the_panels_are_written(runner: ModuleType, tmp_path: Path) 
     host.load_module(REPOSITORY / "CMBNetTraining" / "CMBNetTraining.py")
     assert runner.main(["CMBNetTraining", "--pictures", str(tmp_path)]) == 0
     assert (tmp_path / "CMBNetTraining.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_make_starts_the_application_with_the_modules_the_script_and_its_arguments(tmp_path: Path) -> None:
+    slicer_app = tmp_path / "Slicer with a blank"
+    slicer_app.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n", encoding="utf-8")
+    slicer_app.chmod(0o755)
+    words = [f"SLICER={slicer_app}", "SLICER_TEST_ARGS=--install CMBNet"]
+    done = subprocess.run(
+        ["make", "test-slicer", *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True
+    )
+    arguments = json.loads(done.stdout.splitlines()[-1])
+    assert arguments[:2] == ["--testing", "--no-splash"]
+    folders = [str(REPOSITORY / name) for name in ("CMBNet", "CMBNetTraining", "CMBNetEvaluation")]
+    assert arguments[2:] == [
+        "--additional-module-paths", *folders, "--python-script", str(SCRIPT), "--install", "CMBNet"
+    ]  # fmt: skip
+
+
+def test_make_asks_for_the_application(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["make", "test-slicer", "SLICER="], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "make test-slicer SLICER=/path/to/Slicer" in done.stdout

@@ -6,7 +6,8 @@ Start it once per process, before anything imports ``qt``, ``ctk`` or ``slicer``
     application = host.start(property_folders=[repository / "MyModule"])
     widget = host.load_module(repository / "MyModule" / "MyModule.py").widget()
 
-See ``README.md`` in this folder for what is real, what is imitated and what is left out.
+What is real (MRML, Qt), what is imitated and what is left out is said at the top of each file; anything that Slicer
+has and the stand-in lacks is refused.
 """
 
 from __future__ import annotations

@@ -26,10 +26,11 @@ class SampleDataLogic:
         nodeNames: Any = None,
         customDownloader: Any = None,
         thumbnailFileName: str | None = None,
-        loadFileType: Any = "VolumeFile",
+        loadFileTypes: Any = None,
         loadFiles: Any = None,
         loadFileProperties: Any = None,
         checksums: Any = None,
+        loadFileType: Any = None,
     ) -> None:
         """Add a data set to a category."""
         sources = slicer.modules.__dict__.setdefault("sampleDataSources", {})
