@@ -214,6 +214,17 @@ def test_two_models_with_scores_are_compared_by_their_froc(study: Path, tmp_path
     assert "ranked by the false positives per scan" in document(tmp_path / "out")["methods"]
 
 
+def test_methods_say_how_many_scans_were_left_out(study: Path, tmp_path: Path) -> None:
+    write_points(tmp_path / "predictions" / "sub-2_swi.csv", [])
+    (tmp_path / "predictions" / "sub-3_swi.csv").write_text("a,b\n1,2\n")
+    write_points(tmp_path / "predictions" / "sub-9_swi.csv", [])
+    folders = ["--predictions", tmp_path / "predictions", "--references", study / "references"]
+    assert main(["evaluate", *map(str, folders), "-o", str(tmp_path / "out"), "--no-gallery"]) == 0
+    methods = document(tmp_path / "out")["methods"]
+    assert "3 scans of 2 subjects" in methods
+    assert "2 further scans could not be evaluated and were left out." in methods
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
