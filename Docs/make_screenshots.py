@@ -112,6 +112,22 @@ def evaluation() -> None:
         panel.ui.filterBox.currentIndex = panel.ui.filterBox.count - 1
         panel.ui.callTable.selectRow(0)
         save(picture_of(module, 900), "CMBNetEvaluation_panel")
+        study(module, Path(folder))
+
+
+def study(module: Any, folder: Path) -> None:
+    """The same panel with a study of two readers of the example."""
+    from CMBNetSlicer.evaluation_self_test import write_readings
+
+    panel = module.widget().panel
+    write_readings(folder)
+    panel.ui.modeBox.currentIndex = 1
+    panel.ui.readingsPath.currentPath = str(folder / "readings")
+    panel.ui.outputPath.currentPath = str(folder / "study")
+    panel.ui.evaluateButton.click()
+    wait_until(lambda: not panel.running, 120.0)
+    panel.ui.callTable.selectRow(0)
+    save(picture_of(module, 900), "CMBNetEvaluation_study")
 
 
 def curation() -> None:
