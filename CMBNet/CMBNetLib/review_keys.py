@@ -43,6 +43,7 @@ ACTIONS = (
     Action("toggle_crosshair", "Cross-hair", "X", "View"),
     Action("toggle_second", "Second volume", "S", "View"),
     Action("toggle_minip", "Minimum projection", "B", "View"),
+    Action("toggle_beside", "Second row", "Shift+B", "View"),
     Action("zoom_in", "Closer", "Ctrl+Up", "View"),
     Action("zoom_out", "Farther", "Ctrl+Down", "View"),
     Action("add", "Add by click", "A", "Edit"),
@@ -55,6 +56,7 @@ ACTIONS = (
     Action("split", "Split", "L", "Edit"),
     Action("merge", "Merge with nearest", "Shift+L", "Edit"),
     Action("delete", "Delete", "Delete", "Edit"),
+    Action("segment_editor", "Segment Editor", "Shift+E", "Edit"),
     Action("no_tool", "Put the tool away", "Shift+Space", "Edit"),
 )
 TITLES = {action.id: action.title for action in ACTIONS}
