@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from CMBNetLib.errors import CMBNetError, InputError
-from CMBNetLib.review_keys import TITLES
+from CMBNetLib.review_keys import LABELS
 from CMBNetLib.review_loading import CaseLoader, read_case
 from CMBNetLib.review_room import ReadingSetup, ReviewRoom
 from CMBNetLib.worklist import OUTPUT_FOLDER, Worklist, read_worklist, worklist_of_paths, write_csv_worklist
@@ -37,6 +37,7 @@ BUTTONS = {
     "shrinkButton": "shrink", "regrowButton": "regrow", "splitButton": "split", "mergeButton": "merge",
     "deleteButton": "delete", "outlineButton": "toggle_outline", "crosshairButton": "toggle_crosshair",
     "editorButton": "segment_editor", "secondButton": "toggle_second", "minipButton": "toggle_minip",
+    "besideButton": "toggle_beside",
 }  # fmt: skip
 _TOOL_BUTTONS = {"addButton": "add", "moveButton": "move", "brushButton": "brush", "eraseButton": "erase"}
 # After the wheel rested so long, the outline is stored.
@@ -145,6 +146,7 @@ class ReviewPanel(VTKObservationMixin):
         if self._entered:
             room.clock.resume()
         self.worklist.say(" ".join(worklist.problems))
+        self.keys.show_terms(setup.terms)
         self.desk = ReviewDesk(slicer.mrmlScene, room, self.keys.bindings, self._show)
         self.reading.use(self.desk)
         self.editor.use(self.desk)
@@ -212,7 +214,7 @@ class ReviewPanel(VTKObservationMixin):
 
     def _label_buttons(self) -> None:
         for button, action in BUTTONS.items():
-            getattr(self.ui, button).text = f"{_(TITLES[action])} [{self.keys.bindings.key(action)}]"
+            getattr(self.ui, button).text = f"{_(LABELS[action])} ({self.keys.bindings.key(action)})"
 
     def _keys_changed(self) -> None:
         self._label_buttons()

@@ -387,9 +387,8 @@ def no_tool(room: ReviewDriver) -> None:
 CHECKS: dict[str, Callable[[ReviewDriver], None]] = {
     **{f.__name__: f for f in (
         next_candidate, previous_candidate, next_undecided, next_case, previous_case, finish_case, reveal, microbleed,
-        unsure, comment, undo, redo, toggle_outline, toggle_crosshair, toggle_second, toggle_minip, toggle_beside, segment_editor,
-        add, move, brush,
-        erase, regrow, grow, shrink, split, merge, delete, no_tool,
+        unsure, comment, undo, redo, toggle_outline, toggle_crosshair, toggle_second, toggle_minip, toggle_beside, add,
+        move, brush, erase, regrow, grow, shrink, split, merge, delete, segment_editor, no_tool,
     )},
     "not": not_a_microbleed, "next_region": region(1), "previous_region": region(-1),
     "zoom_in": zoom("zoom_in", 0.8), "zoom_out": zoom("zoom_out", 1.25),
