@@ -15,7 +15,7 @@ _PRIORITY = 10.0
 class Hand(Protocol):
     """What takes the mouse; every method returns whether it used what happened."""
 
-    def press(self, point_ras: Point, normal_ras: Point) -> bool: ...
+    def press(self, point_ras: Point, normal_ras: Point, projected: bool) -> bool: ...
     def drag(self, point_ras: Point, normal_ras: Point) -> bool: ...
     def release(self) -> bool: ...
     def wheel(self, clicks: float) -> bool: ...
@@ -32,7 +32,11 @@ class SliceMouse:
         """Listen to one view, once."""
         if any(interactor is known for known, _tag in self._observed):
             return
-        self._listen(interactor, "LeftButtonPressEvent", lambda: self._hand.press(*place(interactor, slice_node)))
+        self._listen(
+            interactor,
+            "LeftButtonPressEvent",
+            lambda: self._hand.press(*place(interactor, slice_node), bool(slice_node.GetSlabReconstructionEnabled())),
+        )
         self._listen(interactor, "MouseMoveEvent", lambda: self._hand.drag(*place(interactor, slice_node)))
         self._listen(interactor, "LeftButtonReleaseEvent", self._hand.release)
         self._listen(interactor, "MouseWheelForwardEvent", lambda: self._hand.wheel(1.0))

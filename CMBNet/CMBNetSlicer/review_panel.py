@@ -13,11 +13,12 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from CMBNetLib.errors import CMBNetError, InputError
-from CMBNetLib.review_keys import TITLES
+from CMBNetLib.review_keys import LABELS
 from CMBNetLib.review_loading import CaseLoader, read_case
 from CMBNetLib.review_room import ReadingSetup, ReviewRoom
 from CMBNetLib.worklist import OUTPUT_FOLDER, Worklist, read_worklist, worklist_of_paths, write_csv_worklist
 from CMBNetSlicer.review_desk import ReviewDesk
+from CMBNetSlicer.review_editor_section import EditorSection
 from CMBNetSlicer.review_jobs_section import JobsSection
 from CMBNetSlicer.review_keys_section import KeysSection
 from CMBNetSlicer.review_mouse import SliceMouse
@@ -35,7 +36,8 @@ BUTTONS = {
     "addButton": "add", "moveButton": "move", "brushButton": "brush", "eraseButton": "erase", "growButton": "grow",
     "shrinkButton": "shrink", "regrowButton": "regrow", "splitButton": "split", "mergeButton": "merge",
     "deleteButton": "delete", "outlineButton": "toggle_outline", "crosshairButton": "toggle_crosshair",
-    "secondButton": "toggle_second", "minipButton": "toggle_minip",
+    "editorButton": "segment_editor", "secondButton": "toggle_second", "minipButton": "toggle_minip",
+    "besideButton": "toggle_beside",
 }  # fmt: skip
 _TOOL_BUTTONS = {"addButton": "add", "moveButton": "move", "brushButton": "brush", "eraseButton": "erase"}
 # After the wheel rested so long, the outline is stored.
@@ -75,6 +77,7 @@ class ReviewPanel(VTKObservationMixin):
         self.keys = KeysSection(ui, settings if settings is not None else slicer.app.settings(), self._keys_changed)
         self.worklist = WorklistSection(ui, self._open_case, self._filter)
         self.reading = ReadingSection(ui)
+        self.editor = EditorSection(ui)
         self.jobs = JobsSection(ui, self._detected, self._open_path)
         self.shortcuts = ReviewShortcuts(self.run)
         self._mouse = SliceMouse(self)
@@ -106,13 +109,14 @@ class ReviewPanel(VTKObservationMixin):
         self._focus.watch(None)
         self._mouse.detach()
         if self.desk is not None:
-            self.desk.edit(lambda tools: tools.commit())
+            self.desk.settle()
             self.desk.room.clock.pause()
 
     def close(self) -> None:
         """Close the case and give the scene back; the panel is not used after it."""
         self.exit()
         self.close_worklist()
+        self.editor.close()
         self.removeObservers()
         self._yield.stop()
         self._wheel_rest.stop()
@@ -123,6 +127,7 @@ class ReviewPanel(VTKObservationMixin):
             self.desk.close()
         self.desk = None
         self.reading.use(None)
+        self.editor.use(None)
         self.jobs.use(None)
         self.worklist.show([], None)
 
@@ -141,8 +146,10 @@ class ReviewPanel(VTKObservationMixin):
         if self._entered:
             room.clock.resume()
         self.worklist.say(" ".join(worklist.problems))
+        self.keys.show_terms(setup.terms)
         self.desk = ReviewDesk(slicer.mrmlScene, room, self.keys.bindings, self._show)
         self.reading.use(self.desk)
+        self.editor.use(self.desk)
         self.jobs.use(self.desk)
         self.desk.resume()
         self.worklist.show_filter(room.filter, room.search)
@@ -172,9 +179,9 @@ class ReviewPanel(VTKObservationMixin):
             if self.desk.tools is not None and self.desk.tools.growing:
                 self._wheel_rest.start()
 
-    def press(self, point_ras: Any, normal_ras: Any) -> bool:
-        """A click in a slice view."""
-        used = self.desk is not None and self.desk.press(point_ras, normal_ras)
+    def press(self, point_ras: Any, normal_ras: Any, projected: bool = False) -> bool:
+        """A click in a slice view; ``projected`` where it shows the minimum of a slab."""
+        used = self.desk is not None and self.desk.press(point_ras, normal_ras, projected)
         if used:
             self._wheel_rest.start()
         return used
@@ -207,7 +214,7 @@ class ReviewPanel(VTKObservationMixin):
 
     def _label_buttons(self) -> None:
         for button, action in BUTTONS.items():
-            getattr(self.ui, button).text = f"{_(TITLES[action])} [{self.keys.bindings.key(action)}]"
+            getattr(self.ui, button).text = f"{_(LABELS[action])} ({self.keys.bindings.key(action)})"
 
     def _keys_changed(self) -> None:
         self._label_buttons()
@@ -228,7 +235,9 @@ class ReviewPanel(VTKObservationMixin):
             self.ui.crosshairButton.checked = desk.crosshair_visible
             self.ui.secondButton.checked = desk.views.shown > 0
             self.ui.minipButton.checked = desk.views.projects
+            self.ui.besideButton.checked = desk.views.beside
         self.reading.show()
+        self.editor.show()
         self.ui.readingMessage.text = desk.message if desk is not None else ""
         unsaved = desk is not None and desk.review is not None and not desk.review.store.writable
         self.ui.elsewherePath.visible = self.ui.elsewhereButton.visible = unsaved

@@ -50,8 +50,9 @@ class WorklistSection:
         table = ui.caseTable
         table.columnCount = len(COLUMNS)
         table.setHorizontalHeaderLabels([_(name) for name in COLUMNS])
-        table.horizontalHeader().stretchLastSection = True
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         table.verticalHeader().hide()
+        table.verticalHeader().defaultSectionSize = 24
         table.cellDoubleClicked.connect(self._double_clicked)
         ui.caseFilterBox.currentIndexChanged.connect(self._filter_changed)
         ui.searchEdit.textChanged.connect(self._filter_changed)
