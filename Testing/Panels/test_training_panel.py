@@ -80,6 +80,7 @@ def test_the_scans_are_listed_and_shown(panel: Any, manifest: Path) -> None:
     ui.manifestPath.currentPath = str(manifest)
     assert ui.scansLabel.text == "3 synthetic for train, 2 synthetic for validation"
     assert ui.scanTable.rowCount == 5
+    assert [ui.scanTable.item(4, column).text() for column in (0, 2, 3)] == ["scan4", "validation", "8"]
     assert not ui.showScanButton.enabled
     ui.scanTable.selectRow(3)
     ui.showScanButton.click()
