@@ -14,6 +14,7 @@ the figures into Docs/benchmarks.md. Needs the extra `training`.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 import tempfile
@@ -165,6 +166,7 @@ def measure() -> str:
             ours = patches_per_second(our_batches(scans, augmentation, BATCHES), BATCHES)
             peer = patches_per_second(peer_batches(dataset), BATCHES)
             rows.append((augmentation, ours, peer))
+            print(f"{augmentation}: {ours:.1f} and {peer:.1f} patches a second", flush=True)
         own_wait, own_step = waiting(our_batches(scans, "default", STEPS + 2))
         peer_wait, peer_step = waiting(peer_batches(dataset))
     shown = {"none": "cut only", "default": "cut and augmented"}
@@ -184,7 +186,7 @@ def measure() -> str:
             f"| a step of the default network, s | {own_step:.2f} | {peer_step:.2f} | {peer_step / own_step:.2f} |",
             "",
             f"Python {platform.python_version()}, torch {torch.__version__}, monai {monai.__version__}, "
-            f"{platform.machine()}.",
+            f"{platform.machine()}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end.",
         ]
     )
 
