@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from CMBNetLib.errors import InputError
 from CMBNetLib.files import atomic_output
 from CMBNetTrainingLib.tensorboard_events import EventFile
 
@@ -38,7 +39,7 @@ class TrainingLog:
         self._events = EventFile(folder / "events")
 
     def step(self, row: Mapping[str, Any]) -> None:
-        """Append a row about the steps since the one before."""
+        """Append a row about the steps since the one before; `InputError` where the disk is full."""
         self._write("log.csv", STEPS, row, "train")
 
     def validation(self, row: Mapping[str, Any]) -> None:
@@ -53,10 +54,16 @@ class TrainingLog:
             temporary.write_bytes(picture)
 
     def _write(self, name: str, columns: tuple[str, ...], row: Mapping[str, Any], group: str) -> None:
-        with (self.folder / name).open("a", encoding="utf-8", newline="") as stream:
-            stream.write(_csv(columns, [row], header=False))
         numbers = {key: row[key] for key in columns if key in row and key not in (*_TEXT, "step")}
-        self._events.scalars(int(row["step"]), {f"{group}/{key}": float(value) for key, value in numbers.items()})
+        try:
+            with (self.folder / name).open("a", encoding="utf-8", newline="") as stream:
+                stream.write(_csv(columns, [row], header=False))
+            self._events.scalars(int(row["step"]), {f"{group}/{key}": float(value) for key, value in numbers.items()})
+        except OSError as error:
+            raise InputError(
+                f"Cannot write the log of the run in {self.folder}: {error.strerror or error}. The checkpoints are as "
+                "they were; make room, then the same command goes on."
+            ) from error
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
