@@ -224,7 +224,9 @@ class _Run:
                 "status": self.bundle.status,
             },
             qc=list(self.progress.warnings),
-            settings={**asdict(self.settings), "threshold": self.threshold, **asdict(execution), "anatomy": anatomy.method},
+            settings={
+                **asdict(self.settings), "threshold": self.threshold, **asdict(execution), "anatomy": anatomy.method
+            },
             timings_s={name: round(seconds, 3) for name, seconds in self.timings.items()},
             anatomy=anatomy,
         )

@@ -7,13 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import ndimage
 
 from CMBNetLib.anatomy import Anatomy
 from CMBNetLib.location import FLUID, OUTSIDE, decode_region, locate
 from CMBNetLib.taxonomy import load_taxonomy
 from CMBNetLib.volume import Volume, resample_to
-from CMBNetTrainingLib.anatomy_labels import brain_mask, region_map
 from CMBNetTrainingLib.anatomy_scans import AnatomyScan
 
 POINTS = 2000
@@ -68,15 +66,13 @@ def measure(made: AnatomyScan, find: Callable[[Volume], Anatomy], seed: int = 3)
     started = time.perf_counter()
     found = find(made.scan)
     seconds = time.perf_counter() - started
-    brain = made.labels.with_array(brain_mask(made.labels).astype(np.uint8))
-    truth = region_map(made.labels)
-    mask = _on_grid(found.brain, brain)
-    codes = _nearest(found.regions, truth)
-    zone, side = _points(truth, brain, found, np.random.default_rng(seed))
+    mask = _on_grid(found.brain, made.brain)
+    codes = _nearest(found.regions, made.regions)
+    zone, side = _points(made, found, np.random.default_rng(seed))
     return AnatomyScore(
         name=made.name,
-        brain_dice=_dice(mask, brain.array > 0),
-        region_dice={name: _region_dice(codes, truth.array, parts) for name, parts in REGIONS.items()},
+        brain_dice=_dice(mask, made.brain.array > 0),
+        region_dice={name: _region_dice(codes, made.regions.array, parts) for name, parts in REGIONS.items()},
         zone_right=zone,
         side_right=side,
         seconds=seconds,
@@ -113,12 +109,12 @@ def _is(code: int, structures: Sequence[str], side: str) -> bool:
     return structure in structures and where in (side, "midline")
 
 
-def _points(truth: Volume, brain: Volume, found: Anatomy, rng: np.random.Generator) -> tuple[float, float]:
+def _points(made: AnatomyScan, found: Anatomy, rng: np.random.Generator) -> tuple[float, float]:
     """Shares of random tissue points whose zone, and whose side, is right; at the midline no side is wrong."""
     bombs = load_taxonomy("bombs")
+    truth = made.regions
     fluid = [c for c in np.unique(truth.array) if decode_region(int(c))[0] in (*FLUID, OUTSIDE)]
-    inside = ~np.isin(truth.array, fluid) & ndimage.binary_erosion(brain.array > 0)
-    kji = np.argwhere(inside)
+    kji = np.argwhere(~np.isin(truth.array, fluid))
     kji = kji[rng.choice(len(kji), POINTS, replace=False)]
     zones, sides = [], []
     for code, place in zip(truth.array[tuple(kji.T)], locate(truth.ras_from_ijk(kji[:, ::-1]), found), strict=True):

@@ -10,6 +10,7 @@ import numpy as np
 
 from CMBNetLib.volume import Volume, read_labels, read_volume, write_volume
 from CMBNetTrainingLib.acquisition import draw_protocol
+from CMBNetTrainingLib.anatomy_labels import brain_mask, region_map
 from CMBNetTrainingLib.head import HeadMap, draw_block, read_head_map, sample_labels
 from CMBNetTrainingLib.synthesis import fine_grid, synthesize
 
@@ -21,11 +22,12 @@ STORED_LEVEL = 400.0
 
 @dataclass(frozen=True)
 class AnatomyScan:
-    """A scan and the FreeSurfer labels under it, these on 1 mm voxels."""
+    """A scan, and on 1 mm voxels of the same field of view the brain mask and the region codes under it."""
 
     name: str
     scan: Volume
-    labels: Volume
+    brain: Volume
+    regions: Volume
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ def simulate(head: HeadMap, kind: Kind, seed: int) -> AnatomyScan:
     """A scan of a head with a random protocol of this kind; 5 microbleeds and the usual decoys are in it."""
     rng = np.random.default_rng([seed, 55])
     protocol = draw_protocol(rng, pixel_mm=kind.pixel_mm, slice_spacing_mm=kind.slice_spacing_mm)
-    protocol = replace(protocol, sequence=kind.sequence)
+    # Finer pixels than the samples they are made of hold nothing.
+    finest = max(protocol.resolution_mm, FINE_MM)
+    protocol = replace(protocol, sequence=kind.sequence, resolution_mm=finest)
     shape, spacing, per_slice = fine_grid(FIELD_OF_VIEW_MM, protocol, FINE_MM)
     block = draw_block(rng, shape, spacing, head.brain_center + rng.normal(0, 3, 3))
     made = synthesize(rng, head, block, protocol, per_slice, 5)
@@ -63,11 +67,10 @@ def simulate(head: HeadMap, kind: Kind, seed: int) -> AnatomyScan:
     # Slices are centred means; within them the first pixel lies where the first fine sample lay.
     first = -(np.array(shape) - 1) / 2 * spacing
     first[0] += (made.spacing_mm[2] - spacing[0]) / 2
-    return AnatomyScan(
-        name,
-        Volume(image, _placed(np.array(made.spacing_mm), first[::-1]), name),
-        Volume(truth, _placed(truth_spacing[::-1], -(np.array(truth_shape[::-1]) - 1) / 2 * truth_spacing[::-1]), name),
-    )
+    placed = _placed(truth_spacing[::-1], -(np.array(truth_shape[::-1]) - 1) / 2 * truth_spacing[::-1])
+    labels = Volume(truth, placed, name)
+    scan = Volume(image, _placed(np.array(made.spacing_mm), first[::-1]), name)
+    return AnatomyScan(name, scan, labels.with_array(brain_mask(labels).astype(np.uint8)), region_map(labels))
 
 
 def _placed(spacing: np.ndarray, origin: np.ndarray) -> np.ndarray:
@@ -82,17 +85,23 @@ def make_scans(maps: Sequence[Path], folder: Path, kinds: Sequence[Kind] = KINDS
     for path in maps:
         head = read_head_map(path)
         for number, kind in enumerate(kinds):
-            if (folder / f"{head.name[-2:]}_{kind.name}_labels.nii.gz").exists():
+            if (folder / f"{head.name[-2:]}_{kind.name}_regions.nii.gz").exists():
                 continue
             made = simulate(head, kind, 10 * int(head.name[-2:]) + number)
             write_volume(made.scan, folder / f"{made.name}_scan.nii.gz")
-            write_volume(made.labels, folder / f"{made.name}_labels.nii.gz", dtype=np.int16)
+            write_volume(made.brain, folder / f"{made.name}_brain.nii.gz", dtype=np.uint8)
+            write_volume(made.regions, folder / f"{made.name}_regions.nii.gz", dtype=np.uint8)
 
 
 def read_scans(folder: Path) -> list[AnatomyScan]:
     """What `make_scans` wrote."""
-    names = sorted(path.name.removesuffix("_labels.nii.gz") for path in folder.glob("*_labels.nii.gz"))
+    names = sorted(path.name.removesuffix("_regions.nii.gz") for path in folder.glob("*_regions.nii.gz"))
     return [
-        AnatomyScan(n, read_volume(folder / f"{n}_scan.nii.gz"), read_labels(folder / f"{n}_labels.nii.gz"))
-        for n in names
+        AnatomyScan(
+            name,
+            read_volume(folder / f"{name}_scan.nii.gz"),
+            read_labels(folder / f"{name}_brain.nii.gz"),
+            read_labels(folder / f"{name}_regions.nii.gz"),
+        )
+        for name in names
     ]

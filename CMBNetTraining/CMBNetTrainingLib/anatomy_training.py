@@ -1,6 +1,7 @@
-"""Train the anatomy network on samples made of label maps: one process and a helper, a time budget, resume.
+r"""Train the anatomy network on samples made of label maps: one process and a helper, a time budget, resume.
 
-python -m CMBNetTrainingLib.anatomy_training LABEL_MAP... -o RUN --validation LABEL_MAP... --minutes 80
+python -m CMBNetTrainingLib.anatomy_training LABEL_MAP... -o RUN --validation LABEL_MAP... --minutes 80 \
+    --bundle Resources/Models/cmbnet-anatomy --license LICENSE --docs Docs
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class AnatomyRun:
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.step, self.elapsed_s = 0, 0.0
+        self.step, self.elapsed_s, self.label_maps = 0, 0.0, 0
         self._settled = False
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
@@ -135,7 +136,8 @@ class AnatomyRun:
         with atomic_output(self.folder / "last.safetensors") as path:
             save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata=about)
         with atomic_output(self.folder / "config.json") as path:
-            path.write_text(json.dumps({**asdict(self.settings), "network": AnatomySpec().to_dict()}, indent=1))
+            about = {**asdict(self.settings), "network": AnatomySpec().to_dict(), "label_maps": self.label_maps}
+            path.write_text(json.dumps(about, indent=1) + "\n")
 
     def _resume(self) -> None:
         checkpoint = self.folder / "last.safetensors"
@@ -204,6 +206,7 @@ def train(maps: Sequence[Path], validation: Sequence[Path], folder: Path, settin
     run = AnatomyRun(folder, settings)
     held_out = read_coded_heads(validation, folder / "heads")
     judged = [draw_sample(np.random.default_rng([settings.seed, 1, n]), held_out) for n in range(VALIDATION_SAMPLES)]
+    run.label_maps = len(maps)
     heads = read_coded_heads(maps, folder / "heads")
     first = run.step
     loader = torch.utils.data.DataLoader(Samples(heads, settings.seed, first), 1, num_workers=1, prefetch_factor=8)
@@ -241,8 +244,17 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--validation", nargs="+", type=Path, required=True, help="label maps to validate on")
     parser.add_argument("--minutes", type=float, default=AnatomyTraining.minutes)
+    parser.add_argument("--bundle", type=Path, help="write the bundle here when training is over, with its figures")
+    parser.add_argument("--license", type=Path, default=Path("LICENSE"), help="licence of the weights")
+    parser.add_argument("--docs", type=Path, help="folder for log, settings and curve")
     args = parser.parse_args()
     train(args.maps, args.validation, args.output, AnatomyTraining(minutes=args.minutes))
+    if args.bundle is not None:
+        from CMBNetTrainingLib.anatomy_export import build
+        from CMBNetTrainingLib.anatomy_scans import make_scans
+
+        make_scans(args.validation, args.output / "scans")
+        build(args.output, args.output / "scans", args.bundle, args.license, args.docs)
 
 
 if __name__ == "__main__":
