@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .anatomy_network import AnatomyUNet
 
 PLAUSIBLE_BRAIN_ML = (300.0, 2500.0)
-BY_NETWORK, CLASSICAL = "anatomy network", "classical mask, affine atlas"
+BY_NETWORK, MASK_BY_NETWORK = "anatomy network", "mask by the anatomy network, affine atlas"
+CLASSICAL = "classical mask, affine atlas"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ def find_anatomy(scan: Volume, network: AnatomyUNet | None = None) -> Anatomy:
     scan
         Magnitude T2* or SWI, any orientation.
     network
-        `AnatomyBundle.load_network`. Where what it sees is not plausible, and without one, the brain is masked by
-        intensity and shape and the zone atlas is fitted to the mask; the former is told in the flags.
+        `AnatomyBundle.load_network`. Where the brain it sees is not plausible, and without one, the brain is masked by
+        intensity and shape; where only its tissues are uncertain, its mask is kept. In both cases the zone atlas is
+        fitted to the mask, and what the network failed in is told in the flags.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def find_anatomy(scan: Volume, network: AnatomyUNet | None = None) -> Anatomy:
     """
     if network is None:
         return _classical(scan, [])
-    from .anatomy_checks import doubts_about
+    from .anatomy_checks import doubts_about, doubts_about_tissues
     from .anatomy_regions import region_map
     from .anatomy_segmentation import segment
 
@@ -66,7 +68,12 @@ def find_anatomy(scan: Volume, network: AnatomyUNet | None = None) -> Anatomy:
     if doubts:
         text = f"The anatomy network was not used: {'; '.join(doubts)}. The brain mask and the regions are approximate."
         return _classical(scan, [{"code": "anatomy_fallback", "message": text}])
-    return Anatomy(seen.brain, region_map(seen), BY_NETWORK, _volume_flags(seen.brain))
+    flags = _volume_flags(seen.brain)
+    if doubts := doubts_about_tissues(seen):
+        text = f"The regions are those of the atlas, which are approximate: {'; '.join(doubts)}."
+        flags = [{"code": "anatomy_regions", "message": text}, *flags]
+        return Anatomy(seen.brain, fit_regions(seen.brain), MASK_BY_NETWORK, flags)
+    return Anatomy(seen.brain, region_map(seen), BY_NETWORK, flags)
 
 
 def _classical(scan: Volume, flags: list[dict[str, str]]) -> Anatomy:

@@ -16,7 +16,7 @@ SMALLEST_OVERLAP = 0.6
 
 
 def doubts_about(seen: Segmentation, classical: Volume | None) -> list[str]:
-    """What speaks against a segmentation, as sentences without a full stop; empty if it is plausible.
+    """What speaks against the brain mask of a segmentation, as sentences without a full stop; empty if it is plausible.
 
     Parameters
     ----------
@@ -29,13 +29,18 @@ def doubts_about(seen: Segmentation, classical: Volume | None) -> list[str]:
     doubts = []
     if seen.in_one_piece < SMALLEST_PIECE:
         doubts.append(f"{100 * (1 - seen.in_one_piece):.0f} % of the brain it sees lies apart from the rest")
-    if seen.certainty < SMALLEST_CERTAINTY:
-        doubts.append(f"it is not certain about the tissues (mean probability {seen.certainty:.2f})")
     if (share := smaller_side(seen)) < SMALLEST_SIDE and _both_sides_in_view(seen):
         doubts.append(f"one hemisphere has {100 * share:.0f} % of the brain")
     if classical is not None and (overlap := overlap_with(seen.brain, classical)) < SMALLEST_OVERLAP:
         doubts.append(f"its brain mask agrees little with the one found by intensity (Dice {overlap:.2f})")
     return doubts
+
+
+def doubts_about_tissues(seen: Segmentation) -> list[str]:
+    """What speaks against the tissues of a segmentation whose brain mask is believed."""
+    if seen.certainty >= SMALLEST_CERTAINTY:
+        return []
+    return [f"the anatomy network is not certain about the tissues (mean probability {seen.certainty:.2f})"]
 
 
 def smaller_side(seen: Segmentation) -> float:

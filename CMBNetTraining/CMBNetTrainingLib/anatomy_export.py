@@ -20,6 +20,7 @@ from CMBNetLib.anatomy_bundle import INTENSITY_RULE, AnatomyBundle, load_anatomy
 from CMBNetLib.anatomy_network import AnatomySpec
 from CMBNetLib.anatomy_tissues import TISSUES
 from CMBNetLib.bundle import LICENSE, METADATA, MODEL_CARD, WEIGHTS, sha256_of
+from CMBNetLib.files import atomic_output
 from CMBNetTrainingLib.anatomy_card import model_card
 from CMBNetTrainingLib.anatomy_measure import AnatomyScore, measure
 from CMBNetTrainingLib.anatomy_scans import read_scans
@@ -90,12 +91,20 @@ def _metadata(
     }
 
 
-def measure_all(bundle: AnatomyBundle, scans: Path) -> tuple[list[AnatomyScore], list[AnatomyScore]]:
-    """Scores of the network and of the classical method with the atlas, on the same scans."""
+def measure_network(bundle: AnatomyBundle, scans: Path) -> list[AnatomyScore]:
+    """Scores of the network, with the classical method where it is not believed."""
     network = bundle.load_network()
-    made = read_scans(scans)
-    ours = [measure(scan, lambda volume: find_anatomy(volume, network)) for scan in made]
-    return ours, [measure(scan, find_anatomy) for scan in made]
+    return [measure(scan, lambda volume: find_anatomy(volume, network)) for scan in read_scans(scans)]
+
+
+def measure_classical(scans: Path) -> list[AnatomyScore]:
+    """Scores of the classical mask with the atlas; what was measured once is kept beside the scans."""
+    kept = scans / "classical.json"
+    if not kept.exists():
+        scores = [asdict(measure(scan, find_anatomy)) for scan in read_scans(scans)]
+        with atomic_output(kept) as path:
+            path.write_text(json.dumps(scores, indent=1))
+    return [AnatomyScore(**score) for score in json.loads(kept.read_text())]
 
 
 def summary(scores: Sequence[AnatomyScore]) -> dict[str, Any]:
@@ -122,7 +131,7 @@ def build(run: Path, scans: Path, folder: Path, license_file: Path, docs: Path |
         weights = Path(temporary) / "model.safetensors"
         half_weights(run, weights)
         draft = write_bundle(Path(temporary) / folder.name, weights, "draft\n", license_text, {}, training)
-        ours, classical = measure_all(draft, scans)
+        ours, classical = measure_network(draft, scans), measure_classical(scans)
         card = model_card(ours, classical, training)
         print(card)
         bundle = write_bundle(folder, weights, card, license_text, summary(ours), training)

@@ -32,6 +32,8 @@ EMA_DECAY = 0.998
 COLUMNS = ("step", "elapsed_s", "loss", "learning_rate", "brain_dice", "mean_tissue_dice", "side_right")
 VALIDATION_SAMPLES = 16
 STEPS_APART = 8
+# A step that takes longer was held up (the process was stopped): that is no training time.
+LONGEST_STEP_S = 20.0
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
@@ -214,7 +216,8 @@ def train(maps: Sequence[Path], validation: Sequence[Path], folder: Path, settin
     before = time.monotonic()
     for batch in _seen_twice(loader):
         losses.append(run.learn(*batch))
-        run.elapsed_s, before = run.elapsed_s + time.monotonic() - before, time.monotonic()
+        run.elapsed_s += min(time.monotonic() - before, LONGEST_STEP_S)
+        before = time.monotonic()
         last = run.done >= 1
         if run.step % settings.log_every == 0 or last:
             scores = validate(run.average, judged) if run.step % settings.validate_every == 0 or last else ()

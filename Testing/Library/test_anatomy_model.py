@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from CMBNetLib.anatomy import BY_NETWORK, CLASSICAL, Anatomy, find_anatomy
+from CMBNetLib.anatomy import BY_NETWORK, CLASSICAL, MASK_BY_NETWORK, Anatomy, find_anatomy
 from CMBNetLib.anatomy_bundle import load_anatomy_bundle
 from CMBNetLib.anatomy_network import AnatomySpec, AnatomyUNet
 from CMBNetLib.location import FLUID, decode_region, locate
@@ -145,6 +145,17 @@ def test_a_network_that_learned_nothing_is_not_believed() -> None:
     assert anatomy.method == CLASSICAL
     assert [flag["code"] for flag in anatomy.flags] == ["anatomy_fallback"]
     assert "anatomy network was not used" in anatomy.flags[0]["message"]
+
+
+def test_uncertain_tissues_are_replaced_by_the_atlas_within_the_networks_mask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("CMBNetLib.anatomy_checks.SMALLEST_CERTAINTY", 1.01)
+    anatomy = find_anatomy(sample(), network())
+    assert anatomy.method == MASK_BY_NETWORK
+    assert [flag["code"] for flag in anatomy.flags] == ["anatomy_regions"]
+    assert dice(of_sample().brain, anatomy.brain) == 1
+    assert agreement(of_sample(), anatomy, "zone") > 0.9
 
 
 def test_the_real_scan_has_volumes_of_an_adult(shared_data) -> None:  # type: ignore[no-untyped-def]

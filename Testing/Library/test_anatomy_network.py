@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from CMBNetLib.anatomy_checks import doubts_about
+from CMBNetLib.anatomy_checks import doubts_about, doubts_about_tissues
 from CMBNetLib.anatomy_input import anatomy_intensities
 from CMBNetLib.anatomy_network import AnatomySpec, AnatomyUNet, stack_cubes, unstack_cubes
 from CMBNetLib.anatomy_regions import distance_from_midplane, region_map
@@ -110,7 +110,8 @@ def test_a_good_segmentation_raises_no_doubt() -> None:
 
 
 def test_each_fault_is_told() -> None:
-    assert "not certain" in doubts_about(seen(certainty=0.4), None)[0]
+    assert doubts_about_tissues(seen(certainty=0.9)) == []
+    assert "not certain" in doubts_about_tissues(seen(certainty=0.4))[0]
     assert "apart" in doubts_about(seen(in_one_piece=0.7), None)[0]
     lopsided = seen()
     lopsided.right[:] = True
