@@ -17,7 +17,7 @@ from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import remaining_text
 
 _STEPS = 1000  # of the progress bar
-DATASETS = ("auto", "valdo", "dou", "momeni", "rodeja", "redbrick", "negative", "bids")
+DATASETS = ("auto", "valdo", "dou", "momeni", "rodeja", "redbrick", "negative", "bids", "readings")
 
 
 class CurationPanel:
