@@ -25,7 +25,7 @@ from head_phantom import SPOTS_RAS, head
 
 SEED = 33
 # With the 30 of the whole program, a thousand.
-LABELS, CENTRES, SHEETS, TABLES, JSON = 370, 150, 150, 150, 150
+LABELS, CENTRES, SHEETS, TABLES, JSON = 300, 150, 150, 170, 200
 WHOLE = 30
 CODES = {"damaged", "grid", "values", "missing_label", "missing_image", "outside", "duplicate"}
 # What converters and people write instead of a number, a name or a list.
