@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-# Half of the way from the lesion's core to the tissue would be the rim of a blurred disc. Noise makes the darkest of many
-# voxels darker than the lesion is, which moves the rim outwards; the core is the level of the darkest twentieth of the
-# half-depth region. Fitted on 600 phantoms, seeds apart from those of the benchmark (mean Dice .899 from the darkest
-# voxel alone, .901 so).
+# Half of the way from the lesion's core to the tissue would be the rim of a blurred disc. Noise makes the darkest of
+# many voxels darker than the lesion is, which moves the rim outwards; the core is the level of the darkest twentieth of
+# the half-depth region. Fitted on 600 phantoms, seeds apart from those of the benchmark (mean Dice .899 from the
+# darkest voxel alone, .901 so).
 CORE_SHARE = 0.05
 RIM_OF_LARGE = 0.58
 RIM_LOST_BY_SMALL = 0.12

@@ -58,8 +58,8 @@ def quality(lesions: int, cache: Path | None) -> list[str]:
         "",
         f"`python Testing/Benchmarks/refinement.py --part dice --lesions {lesions}`, seed {SEED}, on synthetic lesions "
         "(ellipsoids of 1.8 to 9 mm with blooming, noise, shading and in half of them a vein; "
-        "`Testing/Library/refinement_phantom.py`), the same lesions on every grid. No real microbleed with a known mask "
-        "was at hand.",
+        "`Testing/Library/refinement_phantom.py`), the same lesions on every grid. No real microbleed with a known "
+        "mask was at hand.",
         "",
         "Mean Dice against the known mask:",
         "",
@@ -69,8 +69,8 @@ def quality(lesions: int, cache: Path | None) -> list[str]:
         *(row[0] for row in rows),
         "",
         f"All {ours.size}: refinement {ours.mean():.3f}, sweeps {swept.mean():.3f}, difference "
-        f"**{(ours - swept).mean():+.3f}** (95 % interval over lesions {low:+.3f} to {high:+.3f}; the target was +.15). "
-        f"Refinement is below .5 in {np.count_nonzero(ours < 0.5)} of them, the sweeps in "
+        f"**{(ours - swept).mean():+.3f}** (95 % interval over lesions {low:+.3f} to {high:+.3f}; the target was "
+        f"+.15). Refinement is below .5 in {np.count_nonzero(ours < 0.5)} of them, the sweeps in "
         f"{np.count_nonzero(swept < 0.5)}.",
     ]
 

@@ -200,6 +200,11 @@ def test_missing_and_double_files_are_named(copy_of) -> None:
     (bids / "sub-01" / "anat" / "sub-01_T2starw.nii.gz").unlink()
     assert codes(listed(bids, "bids")) == [("bids-sub-01_label-CMB_mask", "missing_image")]
 
+    negative = copy_of("negative")
+    shutil.copy(negative / "Data" / "s1" / "a_SWI_1.nii.gz", negative / "Data" / "s1" / "a_SWI_2.nii.gz")
+    (negative / "Data" / "s3").mkdir()
+    assert codes(listed(negative, "negative")) == [("negative-s1", "duplicate"), ("negative-s3", "missing_image")]
+
 
 def test_momeni_names_bad_rows_missing_images_and_missing_rows(copy_of) -> None:
     root = copy_of("momeni")
