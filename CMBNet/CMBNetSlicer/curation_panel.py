@@ -18,7 +18,7 @@ from CMBNetSlicer.job_events import remaining_text
 from CMBNetSlicer.package_installer import reason_packages_are_missing
 
 _STEPS = 1000  # of the progress bar
-DATASETS = ("auto", "valdo", "dou", "momeni", "rodeja", "redbrick", "negative", "bids")
+DATASETS = ("auto", "valdo", "dou", "momeni", "rodeja", "redbrick", "negative", "bids", "readings")
 
 
 class CurationPanel:

@@ -104,13 +104,17 @@ class CurationReview:
             )
             for column, text in enumerate(cells):
                 table.setItem(number, column, qt.QTableWidgetItem(text))
-        count = len(self.fixes)
-        self._ui.fixesLabel.text = (
-            _("{count} corrections; they are applied by the next run.").format(count=count)
-            if count
-            else _("No corrections")
-        )
+        table.resizeColumnsToContents()
+        self._ui.fixesLabel.text = self._summary()
         self._row_chosen()
+
+    def _summary(self) -> str:
+        count = len(self.fixes)
+        if count == 0:
+            return _("No corrections")
+        if count == 1:
+            return _("One correction; it is applied by the next run.")
+        return _("{count} corrections; they are applied by the next run.").format(count=count)
 
     def _row_chosen(self) -> None:
         row = self.row
