@@ -16,6 +16,7 @@ from CMBNetSlicer.curation_review import CurationReview
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import remaining_text
 from CMBNetSlicer.package_installer import reason_packages_are_missing
+from CMBNetSlicer.path_lines import follow_path, remember_path
 
 _STEPS = 1000  # of the progress bar
 DATASETS = ("auto", "valdo", "dou", "momeni", "rodeja", "redbrick", "negative", "bids", "readings")
@@ -39,7 +40,7 @@ class CurationPanel:
         self.review = CurationReview(ui, self._say)
         self._fill()
         for line in (ui.sourcePath, ui.collectionPath):
-            line.currentPathChanged.connect(self._path_changed)
+            follow_path(line, self._path_changed)
         ui.curateButton.clicked.connect(self._clicked)
         self._update()
 
@@ -75,6 +76,8 @@ class CurationPanel:
         except CMBNetError as problem:
             self._say(str(problem))
             return
+        for line in (self.ui.sourcePath, self.ui.collectionPath):
+            remember_path(line)
         self._job = CurationJob(self._on_event, self._on_end)
         self._job.start(command)
         self._stage = _("Starting")

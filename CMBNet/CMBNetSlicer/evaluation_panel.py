@@ -20,6 +20,7 @@ from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import remaining_text
 from CMBNetSlicer.job_outcome import JobOutcome
 from CMBNetSlicer.package_installer import reason_packages_are_missing
+from CMBNetSlicer.path_lines import follow_path, remember_path
 from CMBNetSlicer.study_results import StudyResults
 
 _STEPS = 1000  # of the progress bar
@@ -81,6 +82,8 @@ class EvaluationPanel:
     def evaluate(self) -> None:
         """Start an evaluation with the present choices."""
         run = self.run_settings()
+        for name in _PATHS:
+            remember_path(getattr(self.ui, name))
         self.ui.logText.plainText = ""
         self._stage = _("Starting")
         self._job = EvaluationJob(self)
@@ -134,7 +137,7 @@ class EvaluationPanel:
         for name in _PATHS:
             line = getattr(ui, name)
             line.filters = ctk.ctkPathLineEdit.Dirs
-            line.currentPathChanged.connect(self._path_changed)
+            follow_path(line, self._path_changed)
         ui.evaluateButton.clicked.connect(self._clicked)
         ui.ruleBox.currentIndexChanged.connect(self._rule_chosen)
         ui.filterBox.currentIndexChanged.connect(self._filter_chosen)

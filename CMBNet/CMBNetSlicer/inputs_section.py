@@ -13,6 +13,7 @@ from CMBNetLib.bundle import Bundle
 from CMBNetSlicer.detection_parameters import DEVICES, DetectionParameters
 from CMBNetSlicer.installed_models import installed_models, model_title, operating_point_title
 from CMBNetSlicer.job_command import CUSTOM
+from CMBNetSlicer.path_lines import follow_path
 
 
 class InputsSection:
@@ -42,7 +43,7 @@ class InputsSection:
         ui.operatingPointBox.currentTextChanged.connect(self._operating_point_chosen)
         ui.deviceBox.currentTextChanged.connect(self._device_chosen)
         ui.outputPath.filters = ctk.ctkPathLineEdit.Dirs
-        ui.outputPath.currentPathChanged.connect(self._output_chosen)
+        follow_path(ui.outputPath, self._output_chosen)
 
     @property
     def model(self) -> Bundle | None:

@@ -9,6 +9,7 @@ from typing import Any
 import ctk
 from slicer.i18n import tr as _
 
+from CMBNetSlicer.path_lines import follow_path, remember_path
 from CMBNetSlicer.training_command import TrainingRun
 
 _PATHS = ("manifestPath", "configPath", "runPath")
@@ -41,7 +42,7 @@ class TrainingChoices:
         ui.manifestPath.filters = ui.configPath.filters = ctk.ctkPathLineEdit.Files
         for name, key in zip(_PATHS, ("CMBNet/Manifest", "CMBNet/TrainingConfig", "CMBNet/Run"), strict=True):
             getattr(ui, name).settingKey = key
-            getattr(ui, name).currentPathChanged.connect(on_change)
+            follow_path(getattr(ui, name), on_change)
         ui.presetBox.currentTextChanged.connect(on_change)
         ui.labelMapsPath.currentPathChanged.connect(on_change)
 
@@ -68,6 +69,11 @@ class TrainingChoices:
     def checkpoint(self) -> str:
         """Name of the checkpoint to export."""
         return _data(self._ui.checkpointBox)
+
+    def remember(self) -> None:
+        """Offer the present paths in the next session."""
+        for name in _PATHS:
+            remember_path(getattr(self._ui, name))
 
     def set_enabled(self, *, enabled: bool) -> None:
         """Allow or forbid choosing; what a run was begun with stays as it is."""

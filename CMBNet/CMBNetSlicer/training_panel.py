@@ -126,6 +126,7 @@ class TrainingPanel:
         except CMBNetError as problem:
             self._say(str(problem))
             return
+        self.choices.remember()
         self._kind, self._stage = kind, _("Starting")
         self._job = TrainingJob(self._on_event, self._on_end)
         self._job.start(command)

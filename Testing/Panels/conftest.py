@@ -20,10 +20,11 @@ import panel_driver  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def empty_scene() -> Iterator[None]:
-    """Every test starts and ends with an empty scene, without modules."""
+    """Every test starts and ends with an empty scene, without modules, and starts with the settings of a new user."""
     import slicer
 
     slicer.mrmlScene.Clear(False)
+    slicer.app.settings().clear()
     yield
     host.unload_modules()
     slicer.mrmlScene.Clear(False)

@@ -9,6 +9,15 @@ from PySide6 import QtCore, QtWidgets
 
 __all__ = ["ctkCollapsibleButton", "ctkMessageBox", "ctkPathLineEdit", "ctkSliderWidget"]
 
+
+def _settings() -> QtCore.QSettings:
+    """The settings of the application; in the stand-in they end with the process."""
+    import slicer
+
+    settings: QtCore.QSettings = slicer.app.settings()
+    return settings
+
+
 # What message boxes said since the last time somebody emptied this list: a test must never wait for a click.
 shown_messages: list[str] = []
 
@@ -141,6 +150,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):
     """A line for a path with a browse button (which does nothing here)."""
 
     currentPathChanged = QtCore.Signal(str)
+    validInputChanged = QtCore.Signal(bool)
     # QFlags of CTK: Dirs = 1, Files = 2, as in ctkPathLineEdit::Filter.
     Dirs, Files = 1, 2
 
@@ -155,13 +165,32 @@ class ctkPathLineEdit(QtWidgets.QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._line)
         layout.addWidget(browse)
-        self._line.textChanged.connect(self.currentPathChanged)
+        self._valid = False
+        self._line.textChanged.connect(self._text_changed)
 
     def addCurrentPathToHistory(self) -> None:
-        """CTK stores the path in the settings; nothing to do here."""
+        """Store the path, as the first one, in the settings under ``settingKey``."""
+        path = self._line.text()
+        if self._settings_key and path:
+            _settings().setValue(self._settings_key, [path, *(each for each in self._history() if each != path)])
+
+    def _history(self) -> list[str]:
+        stored = _settings().value(self._settings_key, [])
+        return [stored] if isinstance(stored, str) else list(stored or [])
+
+    def _text_changed(self, text: str) -> None:
+        """CTK takes an empty line for invalid input, and tells a path only where the input is valid."""
+        before, self._valid = self._valid, bool(text)
+        if self._valid:
+            self.currentPathChanged.emit(text)
+        if self._valid != before:
+            self.validInputChanged.emit(self._valid)
 
     def _set_key(self, key: str) -> None:
+        """CTK shows the path that was stored last as soon as it knows the key."""
         self._settings_key = key
+        if not self._line.text() and self._history():
+            self._line.setText(self._history()[0])
 
     def _set_filters(self, filters: int) -> None:
         self._filters = int(filters)

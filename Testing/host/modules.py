@@ -58,8 +58,12 @@ class LoadedModule:
             self._widget = top.python_widget = getattr(self.file, self.name + "Widget")(top)
             self._widget.setup()
             setattr(slicer.modules, self.name + "Widget", self._widget)
-            self._widget.enter()
+            self.call("enter")
         return self._widget
+
+    def call(self, name: str) -> None:
+        """Call a method of the panel that a module need not have."""
+        getattr(self.widget(), name, lambda: None)()
 
     def widgetRepresentation(self) -> ModuleWidget:
         """The top widget of the panel."""
@@ -97,9 +101,9 @@ def select_module(name: str) -> None:
         raise RuntimeError(f"there is no module {name}")
     before = _selected.get("module")
     if before is not None and before is not module:
-        before.widget().exit()
+        before.call("exit")
     _selected["module"] = module
-    module.widget().enter()
+    module.call("enter")
 
 
 def unload_modules() -> None:

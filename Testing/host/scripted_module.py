@@ -43,7 +43,10 @@ class ScriptedLoadableModule:
 
 
 class ScriptedLoadableModuleWidget:
-    """The module's panel; ``setup`` fills ``self.layout``."""
+    """The module's panel; ``setup`` fills ``self.layout``.
+
+    A module may have ``enter`` and ``exit``; this class has neither, as in Slicer.
+    """
 
     def __init__(self, parent: Any = None) -> None:
         self.moduleName = type(self).__name__.removesuffix("Widget")
@@ -68,12 +71,6 @@ class ScriptedLoadableModuleWidget:
 
     def cleanup(self) -> None:
         """Called when the module is unloaded or the application quits."""
-
-    def enter(self) -> None:
-        """Called when the user opens the module."""
-
-    def exit(self) -> None:
-        """Called when the user leaves the module."""
 
     def _onModuleAboutToBeUnloaded(self, moduleName: str) -> None:
         if moduleName == self.moduleName:
