@@ -9,6 +9,7 @@ from typing import Any
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
@@ -73,7 +74,9 @@ class ReviewPanel(VTKObservationMixin):
         self.desk: ReviewDesk | None = None
         self._window = window if window is not None else slicer.util.mainWindow()
         self._make_loader = make_loader or _loader_of_any_candidates
-        self._entered = False
+        self._entered = self._letters_given = False
+        self._views_wait = _timer(self._views_came, 0)
+        self._keys_wait = _timer(self._install_keys, 0)
         self.keys = KeysSection(ui, settings if settings is not None else slicer.app.settings(), self._keys_changed)
         self.worklist = WorklistSection(ui, self._open_case, self._filter)
         self.reading = ReadingSection(ui)
@@ -85,6 +88,7 @@ class ReviewPanel(VTKObservationMixin):
         self._wheel_rest = _timer(self._wheel_rested, _WHEEL_REST_MS)
         self._yield = _timer(self._let_threads_run, _YIELD_EVERY_MS)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._scene_closes)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self._node_added)
         self._connect()
         self._label_buttons()
         self._show()
@@ -96,7 +100,7 @@ class ReviewPanel(VTKObservationMixin):
         if self._entered:
             return
         self._entered = True
-        self.shortcuts.install(self.keys.bindings, self._window)
+        self._install_keys()
         self._focus.watch(self._window)
         self._attach_mouse()
         if self.desk is not None:
@@ -119,7 +123,8 @@ class ReviewPanel(VTKObservationMixin):
         self.editor.close()
         self.removeObservers()
         self._yield.stop()
-        self._wheel_rest.stop()
+        for timer in (self._wheel_rest, self._views_wait, self._keys_wait):
+            timer.stop()
 
     def close_worklist(self) -> None:
         """Close the worklist."""
@@ -174,7 +179,6 @@ class ReviewPanel(VTKObservationMixin):
         elif action_id == "comment":
             self.reading.focus_comment()
         else:
-            self._attach_mouse()  # a layout chosen meanwhile may have brought new views
             self.desk.act(action_id)
             if self.desk.tools is not None and self.desk.tools.growing:
                 self._wheel_rest.start()
@@ -218,8 +222,26 @@ class ReviewPanel(VTKObservationMixin):
 
     def _keys_changed(self) -> None:
         self._label_buttons()
+        self._install_keys()
+
+    def _install_keys(self) -> None:
+        self._keys_wait.stop()
         if self._entered:
-            self.shortcuts.install(self.keys.bindings, self._window)
+            self._letters_given = self.desk is not None and self.desk.lesion is not None
+            self.shortcuts.install(self.keys.bindings, self._window, with_modifier_only=self._letters_given)
+
+    def _views_came(self) -> None:
+        """A layout chosen meanwhile brought new views: show the case in them too."""
+        self._views_wait.stop()
+        if self.desk is not None and self.desk.case_scene is not None:
+            self._attach_mouse()
+            self.desk.views.refresh()
+            self.desk.show()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_added(self, _scene: Any, _event: Any, node: Any) -> None:
+        if self.desk is not None and node is not None and node.IsA("vtkMRMLSliceCompositeNode"):
+            self._views_wait.start()  # the view is not complete yet
 
     def _show(self) -> None:
         """Show what the desk has become."""
@@ -238,6 +260,8 @@ class ReviewPanel(VTKObservationMixin):
             self.ui.besideButton.checked = desk.views.beside
         self.reading.show()
         self.editor.show()
+        if self._letters_given != (desk is not None and desk.lesion is not None):
+            self._keys_wait.start()  # not now: this may be the doing of one of the keys
         self.ui.readingMessage.text = desk.message if desk is not None else ""
         unsaved = desk is not None and desk.review is not None and not desk.review.store.writable
         self.ui.elsewherePath.visible = self.ui.elsewhereButton.visible = unsaved

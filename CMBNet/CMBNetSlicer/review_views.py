@@ -106,11 +106,15 @@ class ReviewViews:
         elif self.beside and not on and self._layout_before is not None:
             layout.SetViewArrangement(self._layout_before)
         self.beside = on
+        self.refresh()  # the row may have brought new views
+        return True
+
+    def refresh(self) -> None:
+        """Show in views that came since what the others show."""
         shown = self.shown
         if self._scan is not None:
-            self.show_volumes(self._scan, self._others)  # the row may have brought new views
+            self.show_volumes(self._scan, self._others)
             self.show_other(shown)
-        return True
 
     def state(self) -> dict[str, Any]:
         """Return what a later session needs to show the same."""
@@ -136,8 +140,9 @@ class ReviewViews:
         self.set_beside(False)
         self._scan = None
         self.set_projection(False)
+        usual = next(iter(self._before.values()), (None, None, 0.0))  # for views that came since
         for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode"):
-            background, foreground, opacity = self._before.get(node.GetID(), (None, None, 0.0))
+            background, foreground, opacity = self._before.get(node.GetID(), usual)
             node.SetBackgroundVolumeID(background)
             node.SetForegroundVolumeID(foreground)
             node.SetForegroundOpacity(opacity)

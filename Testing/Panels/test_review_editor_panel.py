@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import qt
 import slicer
 from review_driver import ReviewDriver
 from vtk.util import numpy_support
@@ -106,12 +107,23 @@ def test_undo_inside_the_editor_is_that_of_mrml(room: ReviewDriver) -> None:
 
 def test_going_on_takes_the_lesion_back_first(room: ReviewDriver) -> None:
     paint(room, fill=True)
-    room.press("toggle_crosshair")
+    room.panel.run("toggle_crosshair")
     assert room.desk.lesion is not None, "looking around leaves it in the editor"
-    room.press("next_candidate")
+    room.panel.run("next_candidate")
     assert room.desk.lesion is None
     assert room.review.current == "c2"
     assert room.state().finding("c1").mask.method == "imported"
+
+
+def test_single_letters_belong_to_the_editor_while_it_is_open(room: ReviewDriver) -> None:
+    visible = room.desk.crosshair_visible
+    room.key("X")
+    room.key("M")
+    assert room.desk.crosshair_visible == visible
+    assert room.state().findings == {}
+    room.press("segment_editor")
+    room.key("M")
+    assert room.found().verdict == "microbleed"
 
 
 def test_leaving_the_module_takes_the_lesion_back(room: ReviewDriver) -> None:
@@ -147,11 +159,12 @@ def test_segments_made_by_islands_become_findings_of_their_own(room: ReviewDrive
 )
 def test_a_lesion_on_another_grid_is_refused_not_resampled(room: ReviewDriver, change: Any) -> None:
     replace_segment(room, change(room.desk.room.loaded.scan.ijk_to_ras))
-    for key in ("segment_editor", "next_candidate", "next_case"):
-        room.press(key)
+    for action in ("segment_editor", "next_candidate", "next_case"):
+        room.panel.run(action)
         assert "not resampled" in room.ui.readingMessage.text
         assert room.background()[0] == "case-02"
     room.ui.discardButton.click()
+    qt.QApplication.processEvents()
     assert room.desk.lesion is None
     assert room.found().mask is None
     assert room.label_at("c1") == CURRENT
@@ -187,6 +200,7 @@ def test_nothing_stays_in_the_scene(room: ReviewDriver) -> None:
 
 def test_a_rejected_finding_stays_locked(room: ReviewDriver) -> None:
     room.ui.discardButton.click()
+    qt.QApplication.processEvents()
     room.press("mimic_1")
     room.press("segment_editor")
     assert "locked" in room.ui.readingMessage.text
