@@ -81,12 +81,12 @@ def _shown(
     thick: int,
     spacing_mm: tuple[float, float, float],
 ) -> Shown:
-    plain = tuple(tensor.numpy() for tensor in maker.patch(draw, size, thick))
-    variants = {"plain": (plain[0], plain[1])}
+    image, classes = (tensor.numpy() for tensor in maker.patch(draw, size, thick))
+    variants = {"plain": (image, classes)}
     for name, change in changes.items():
         for time in range(TIMES):
-            image, classes = change(*plain, draw.seed + time)
-            variants[f"{name} {time + 1}"] = (image.numpy(), classes.numpy())
+            changed = change(image, classes, draw.seed + time)
+            variants[f"{name} {time + 1}"] = (changed[0].numpy(), changed[1].numpy())
     return Shown(f"{maker.scans[draw.scan].entry.scan_id}, {draw.kind}", spacing_mm, variants)
 
 
