@@ -26,14 +26,16 @@ class TrainingLog:
 
     Parameters
     ----------
-    last_step
-        Rows beyond it are removed: a killed run logs steps that the resumed one does again.
+    last_step, last_validation
+        Rows beyond these steps are removed: a killed run logs what the resumed one does again.
     """
 
-    def __init__(self, folder: Path, last_step: int) -> None:
+    def __init__(self, folder: Path, last_step: int, last_validation: int) -> None:
         self.folder = folder
-        for name, columns in (("log.csv", STEPS), ("validation.csv", VALIDATIONS)):
-            kept = [row for row in read_log(folder / name) if float(row["step"]) <= last_step]
+        for name, columns, last in (
+            ("log.csv", STEPS, last_step), ("validation.csv", VALIDATIONS, last_validation)
+        ):  # fmt: skip
+            kept = [row for row in read_log(folder / name) if float(row["step"]) <= last]
             with atomic_output(folder / name) as temporary:
                 temporary.write_text(_csv(columns, kept, header=True), encoding="utf-8", newline="\n")
         self._events = EventFile(folder / "events")

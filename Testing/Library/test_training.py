@@ -17,6 +17,7 @@ import torch
 from CMBNetLib.errors import Cancelled, InputError
 from CMBNetLib.inference import threads
 from CMBNetLib.progress import Progress
+from CMBNetTrainingLib import trainer
 from CMBNetTrainingLib.trainer import train
 from CMBNetTrainingLib.training_checkpoint import LAST, checkpoint_path, read_checkpoint
 from CMBNetTrainingLib.training_config import PhaseConfig, TrainingConfig, ValidationConfig
@@ -99,6 +100,24 @@ def test_a_stopped_run_saves_and_goes_on(entries: list[ScanEntry], finished: Pat
     assert read_checkpoint(checkpoint_path(tmp_path, LAST))[1]["step"] == 7
     train(small_config(tmp_path), entries, Progress())
     assert same_tensors(tmp_path, finished)
+
+
+@pytest.mark.parametrize("what", ["validate_scans", "candidates_of"])
+def test_a_run_stopped_while_it_validates_goes_on_with_the_validation(
+    what: str, entries: list[ScanEntry], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_arguments: object) -> None:
+        raise Cancelled
+
+    # Before the figures are there, and after they were logged, while hard negatives are looked for.
+    with monkeypatch.context() as changed:
+        changed.setattr(trainer, what, stop)
+        with pytest.raises(Cancelled, match="step 10"):
+            train(small_config(tmp_path), entries, Progress())
+    assert read_checkpoint(checkpoint_path(tmp_path, LAST))[1]["step"] == 10
+    train(small_config(tmp_path), entries, Progress())
+    assert same_tensors(tmp_path, finished)
+    assert read_log(tmp_path / "validation.csv") == read_log(finished / "validation.csv")
 
 
 def test_data_workers_change_no_bit(
