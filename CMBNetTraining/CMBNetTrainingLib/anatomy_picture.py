@@ -47,7 +47,8 @@ def draw(scan: Volume, anatomy: Anatomy, path: Path, title: str) -> None:
     brain = resample_to(anatomy.brain, volume.grid, interpolation="nearest").array > 0
     codes = resample_to(anatomy.regions, volume.grid, interpolation="nearest").array
     rows = _box_of(brain)
-    heights = np.linspace(*np.flatnonzero(brain.any((1, 2)))[[0, -1]], SLICES + 2).round().astype(int)[1:-1]
+    occupied = np.flatnonzero(brain.any((1, 2)))
+    heights = np.linspace(int(occupied[0]), int(occupied[-1]), SLICES + 2).round().astype(int)[1:-1]
     top = float(np.percentile(volume.array[brain], 99.5))
     aspect = volume.spacing_mm[1] / volume.spacing_mm[0]
     figure, axes = pyplot.subplots(4, SLICES // 2, figsize=(10, 11.4), dpi=80, facecolor="black")

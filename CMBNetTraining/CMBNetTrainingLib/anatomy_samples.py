@@ -41,7 +41,7 @@ def draw_sample(
     rng: np.random.Generator, heads: Sequence[CodedHead], patch: tuple[int, int, int] = PATCH
 ) -> Sample:
     """One sample of one of the heads."""
-    head = heads[rng.integers(len(heads))]
+    head = heads[int(rng.integers(len(heads)))]
     points, mirrored = _draw_points(rng, head, patch)
     codes = _with_larger_ventricles(rng, head)
     here = _nearest(codes, points)

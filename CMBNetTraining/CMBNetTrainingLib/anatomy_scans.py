@@ -59,7 +59,8 @@ def simulate(head: HeadMap, kind: Kind, seed: int) -> AnatomyScan:
     block = draw_block(rng, shape, spacing, head.brain_center + rng.normal(0, 3, 3))
     made = synthesize(rng, head, block, protocol, per_slice, 5)
     extent = np.array(shape) * spacing
-    truth_shape = tuple(int(n) for n in np.rint(extent))
+    k, j, i = (int(n) for n in np.rint(extent))
+    truth_shape = (k, j, i)
     truth_spacing = extent / truth_shape
     truth = sample_labels(head, replace(block, shape=truth_shape, spacing_mm=truth_spacing).sample_points())
     name = f"{head.name[-2:]}_{kind.name}"

@@ -138,8 +138,8 @@ class AnatomyRun:
         with atomic_output(self.folder / "last.safetensors") as path:
             save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata=about)
         with atomic_output(self.folder / "config.json") as path:
-            about = {**asdict(self.settings), "network": AnatomySpec().to_dict(), "label_maps": self.label_maps}
-            path.write_text(json.dumps(about, indent=1) + "\n")
+            config = {**asdict(self.settings), "network": AnatomySpec().to_dict(), "label_maps": self.label_maps}
+            path.write_text(json.dumps(config, indent=1) + "\n")
 
     def _resume(self) -> None:
         checkpoint = self.folder / "last.safetensors"
