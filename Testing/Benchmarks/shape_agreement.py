@@ -16,7 +16,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 for folder in ("CMBNet", "Testing/Library", "Testing/Benchmarks"):
     sys.path.insert(0, str(REPOSITORY / folder))
 
-from refinement import SEED, write_section  # noqa: E402
+from benchmark_document import write_section  # noqa: E402
+from refinement import SEED  # noqa: E402
 
 from CMBNetLib.shape import LesionShape, measure_shape  # noqa: E402
 from refinement_phantom import SPACINGS, make_phantom, random_recipe  # noqa: E402
@@ -40,7 +41,7 @@ def main() -> int:
     text = table(np.array(rows, dtype=float), args.lesions)
     print(text)
     if args.write:
-        write_section(REPOSITORY / "Docs" / "benchmarks.md", "shape", text)
+        write_section("refinement shape", text)
     return 0
 
 
