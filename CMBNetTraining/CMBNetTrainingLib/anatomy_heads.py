@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 from CMBNetLib.anatomy_tissues import TISSUES
@@ -139,7 +140,7 @@ def _cavity_gradient(labels: np.ndarray) -> np.ndarray:
     """Size of the field gradient (ppm/mm) round air and bone, on every other voxel."""
     coarse = labels[::2, ::2, ::2]
     chi = np.where(coarse == 0, AIR.chi_ppm, np.where(coarse == 515, BONE.chi_ppm, 0.0)).astype(np.float32)
-    field = field_of(np.pad(chi, 8), np.full(3, 2.0), (1.0, 0.0, 0.0))
+    field = field_of(torch.from_numpy(np.pad(chi, 8)), np.full(3, 2.0), (1.0, 0.0, 0.0)).numpy()
     slopes = np.gradient(field, 2.0)
     size = np.sqrt(sum(s**2 for s in slopes))[8:-8, 8:-8, 8:-8]
     return np.ascontiguousarray(size, dtype=np.float32)

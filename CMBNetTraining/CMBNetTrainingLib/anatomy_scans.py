@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from CMBNetLib.volume import Volume, read_labels, read_volume, write_volume
-from CMBNetTrainingLib.acquisition import draw_protocol
 from CMBNetTrainingLib.anatomy_labels import brain_mask, region_map
 from CMBNetTrainingLib.head import HeadMap, draw_block, read_head_map, sample_labels
+from CMBNetTrainingLib.protocol import draw_protocol
 from CMBNetTrainingLib.synthesis import fine_grid, synthesize
+from CMBNetTrainingLib.whole_scans import as_volumes, centred_matrix
 
 # Millimetres k, j, i; the head without the neck.
 FIELD_OF_VIEW_MM = (168.0, 220.0, 180.0)
 FINE_MM = 1.0
-STORED_LEVEL = 400.0
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,10 @@ KINDS = (
 def simulate(head: HeadMap, kind: Kind, seed: int) -> AnatomyScan:
     """A scan of a head with a random protocol of this kind; 5 microbleeds and the usual decoys are in it."""
     rng = np.random.default_rng([seed, 55])
-    protocol = draw_protocol(rng, pixel_mm=kind.pixel_mm, slice_spacing_mm=kind.slice_spacing_mm)
-    # Finer pixels than the samples they are made of hold nothing.
-    finest = max(protocol.resolution_mm, FINE_MM)
-    protocol = replace(protocol, sequence=kind.sequence, resolution_mm=finest)
+    wishes = {"pixel_mm": kind.pixel_mm, "slice_spacing_mm": kind.slice_spacing_mm, "fine_mm": FINE_MM}
+    protocol = draw_protocol(rng, sequence=kind.sequence, **wishes)
     shape, spacing, per_slice = fine_grid(FIELD_OF_VIEW_MM, protocol, FINE_MM)
-    block = draw_block(rng, shape, spacing, head.brain_center + rng.normal(0, 3, 3))
+    block = draw_block(rng, shape, spacing, head.brain_center + rng.normal(0, 3, 3), protocol.slice_rotation)
     made = synthesize(rng, head, block, protocol, per_slice, 5)
     extent = np.array(shape) * spacing
     k, j, i = (int(n) for n in np.rint(extent))
@@ -64,20 +62,9 @@ def simulate(head: HeadMap, kind: Kind, seed: int) -> AnatomyScan:
     truth_spacing = extent / truth_shape
     truth = sample_labels(head, replace(block, shape=truth_shape, spacing_mm=truth_spacing).sample_points())
     name = f"{head.name[-2:]}_{kind.name}"
-    image = np.clip(np.rint(made.image * STORED_LEVEL), 0, 32767).astype(np.int16)
-    # Slices are centred means; within them the first pixel lies where the first fine sample lay.
-    first = -(np.array(shape) - 1) / 2 * spacing
-    first[0] += (made.spacing_mm[2] - spacing[0]) / 2
-    placed = _placed(truth_spacing[::-1], -(np.array(truth_shape[::-1]) - 1) / 2 * truth_spacing[::-1])
-    labels = Volume(truth, placed, name)
-    scan = Volume(image, _placed(np.array(made.spacing_mm), first[::-1]), name)
+    labels = Volume(truth, centred_matrix(truth_shape, truth_spacing[::-1], protocol), name)
+    scan = replace(as_volumes(made)[0], name=name)
     return AnatomyScan(name, scan, labels.with_array(brain_mask(labels).astype(np.uint8)), region_map(labels))
-
-
-def _placed(spacing: np.ndarray, origin: np.ndarray) -> np.ndarray:
-    matrix = np.diag([*spacing, 1.0])
-    matrix[:3, 3] = origin
-    return matrix
 
 
 def make_scans(maps: Sequence[Path], folder: Path, kinds: Sequence[Kind] = KINDS) -> None:
