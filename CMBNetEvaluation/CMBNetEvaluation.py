@@ -27,8 +27,9 @@ class CMBNetEvaluation(ScriptedLoadableModule):
         parent.contributors = ["SlicerCMBNet maintainers"]
         parent.helpText = _(
             "Compares detections of microbleeds with a reference: choose the two folders and press Evaluate. Every "
-            "missed microbleed and every false positive is listed; select one to open its scan at that place. For "
-            "research use only; not a medical device."
+            "missed microbleed and every false positive is listed; select one to open its scan at that place. A reader "
+            "study compares readers with each other, with a model and with a reference. For research use only; not a "
+            "medical device."
         )
         parent.acknowledgementText = _("How to cite, and what the method builds on, is in the README of SlicerCMBNet.")
 
@@ -94,6 +95,19 @@ class CMBNetEvaluationLogic(ScriptedLoadableModuleLogic):
         from CMBNetSlicer.evaluation_record import read_evaluation
 
         return show_evaluation(slicer.mrmlScene, read_evaluation(evaluation))
+
+    def show_study(self, study: str) -> dict[str, Any]:
+        """Put the tables and plots of a ``reader_study.json`` into the scene.
+
+        Returns
+        -------
+        dict
+            Table nodes by name, and the plot chart nodes ``raters`` and ``agreement_chart``, None without data.
+        """
+        from CMBNetSlicer.study_nodes import show_study
+        from CMBNetSlicer.study_record import read_study_record
+
+        return show_study(slicer.mrmlScene, read_study_record(study))
 
 
 class CMBNetEvaluationTest(ScriptedLoadableModuleTest):

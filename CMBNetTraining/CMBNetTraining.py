@@ -131,8 +131,9 @@ class CMBNetTrainingTest(ScriptedLoadableModuleTest):
     """Self-test: Slicer runs it, also from the button in developer mode."""
 
     def runTest(self) -> None:
-        """Open the panel and refine a point in a small generated scan."""
-        from CMBNetSlicer.curation_self_test import run_self_test
+        """Open the panels, refine a point in a small generated scan, and follow the curves of a run."""
+        from CMBNetSlicer import curation_self_test, training_self_test
 
         slicer.mrmlScene.Clear()
-        run_self_test(self)
+        curation_self_test.run_self_test(self)
+        training_self_test.run_self_test(self)

@@ -114,6 +114,25 @@ def evaluation() -> None:
         save(picture_of(module, 900), "CMBNetEvaluation_panel")
 
 
+def study() -> None:
+    """The same panel with a study of two readers of the example."""
+    from CMBNetSlicer.evaluation_self_test import write_example, write_readings
+
+    module = host.load_module(REPOSITORY / "CMBNetEvaluation" / "CMBNetEvaluation.py")
+    panel = module.widget().panel
+    panel.ui.modeBox.currentIndex = 1
+    with tempfile.TemporaryDirectory() as folder:
+        write_example(Path(folder))
+        write_readings(Path(folder))
+        for name in ("readings", "predictions", "references", "images"):
+            getattr(panel.ui, f"{name}Path").currentPath = str(Path(folder) / name)
+        panel.ui.outputPath.currentPath = str(Path(folder) / "study")
+        panel.ui.evaluateButton.click()
+        wait_until(lambda: not panel.running, 120.0)
+        panel.ui.callTable.selectRow(0)
+        save(picture_of(module, 900), "CMBNetEvaluation_study")
+
+
 def curation() -> None:
     """The panel of the training data with a collection of one generated scan."""
     from curation_sources import mask, scan
@@ -137,7 +156,7 @@ def curation() -> None:
 
 if __name__ == "__main__":
     slice_views.install()
-    for take in (detection, evaluation, curation):
+    for take in (detection, evaluation, study, curation):
         take()
         host.unload_modules()
         slicer.mrmlScene.Clear(False)

@@ -23,6 +23,11 @@ GRAPHICS_LAYERS = ("Scene", "Panels")
 MISSING = missing_libraries()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Pictures for the documentation are written only when somebody asks: a test run leaves the checkout as it is."""
+    parser.addoption("--pictures", action="store_true", help="write what tests draw to Resources/Screenshots")
+
+
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Leave out the layers that cannot even be imported without the graphics libraries."""
     if MISSING and any(collection_path == REPOSITORY / "Testing" / layer for layer in GRAPHICS_LAYERS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ MODEL_CARD = "docs/README.md"
 LICENSE = "LICENSE"
 FILES = (METADATA, WEIGHTS, MODEL_CARD, LICENSE)
 DEFAULT_MODEL = "cmbnet-preview"
+# Lies beside the lesion models but is none; see `anatomy_bundle`.
+ANATOMY_MODEL = "cmbnet-anatomy"
 # Bounds on what a metadata file may ask us to build, far above any sensible network.
 MOST_LEVELS, MOST_FILTERS = 6, 512
 # Working grids that windows and training of this network family make sense for.
@@ -124,22 +126,11 @@ class Bundle:
         BundleError
             A tensor is missing, too many, of another shape or not finite.
         """
-        import torch
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         from .network import AnisotropicUNet, NetworkSpec
 
         described = {k: v for k, v in self.metadata["cmbnet"]["network"].items() if k != "architecture"}
         network = AnisotropicUNet(NetworkSpec(**{**described, "filters": tuple(described["filters"])}))
-        try:
-            tensors = load_file(self.folder / WEIGHTS)
-        except (SafetensorError, OSError) as error:
-            raise BundleError(f"Model {self.id}: {WEIGHTS} is no safetensors file ({error}).") from error
-        _check_tensors(self.id, {k: tuple(v.shape) for k, v in tensors.items()}, network.state_dict())
-        if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
-            raise BundleError(f"Model {self.id}: {WEIGHTS} holds values that are not finite.")
-        network.load_state_dict(tensors)
+        network.load_state_dict(load_weights(self.id, self.folder / WEIGHTS, network.state_dict()))
         return network.float().eval()
 
 
@@ -152,14 +143,8 @@ def load_bundle(folder: Path) -> Bundle:
         Names the bundle, what does not fit, and where.
     """
     folder = Path(folder)
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise BundleError(f"Model {folder.name} is not complete: {name} is missing in {folder}.")
-    metadata = _read_metadata(folder)
+    metadata = checked_metadata(folder, _KEYS)
     ours = metadata["cmbnet"]
-    for name in FILES[1:]:
-        if ours["sha256"].get(name) != sha256_of(folder / name):
-            raise BundleError(f"Model {folder.name}: {name} is not the file the bundle was made with. Import it again.")
     try:
         _check_values(ours)
         points = {name: OperatingPoint(**point) for name, point in ours["operating_points"].items()}
@@ -167,6 +152,46 @@ def load_bundle(folder: Path) -> Bundle:
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise BundleError(f"Model {folder.name}: {METADATA} does not describe a usable model ({error}).") from error
     return Bundle(folder, metadata, points)
+
+
+def checked_metadata(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Metadata of a complete bundle whose files are those it was made with and whose section has all ``keys``.
+
+    Raises
+    ------
+    BundleError
+        A file is missing or another one, the metadata cannot be read, a key is missing.
+    """
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise BundleError(f"Model {folder.name} is not complete: {name} is missing in {folder}.")
+    metadata = _read_metadata(folder, keys)
+    for name in FILES[1:]:
+        if metadata["cmbnet"]["sha256"].get(name) != sha256_of(folder / name):
+            raise BundleError(f"Model {folder.name}: {name} is not the file the bundle was made with. Import it again.")
+    return metadata
+
+
+def load_weights(model: str, path: Path, expected: dict[str, Any]) -> dict[str, Any]:
+    """Tensors of a safetensors file that fit the ``expected`` state of a network.
+
+    Raises
+    ------
+    BundleError
+        A tensor is missing, too many, of another shape or not finite.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"Model {model}: {WEIGHTS} is no safetensors file ({error}).") from error
+    _check_tensors(model, {k: tuple(v.shape) for k, v in tensors.items()}, expected)
+    if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
+        raise BundleError(f"Model {model}: {WEIGHTS} holds values that are not finite.")
+    return tensors
 
 
 def find_bundle(model: str | None = None) -> Bundle:
@@ -188,10 +213,11 @@ def find_bundle(model: str | None = None) -> Bundle:
 
 
 def bundle_folders() -> Iterator[Path]:
-    """Folders of the shipped bundles, then of those the user imported; they may still be refused."""
+    """Folders of the shipped lesion models, then of those the user imported; they may still be refused."""
     for root in (resource_path("Models"), user_models_dir()):
         if root.is_dir():
-            yield from sorted(path.parent.parent for path in root.glob(f"*/{METADATA}"))
+            found = sorted(path.parent.parent for path in root.glob(f"*/{METADATA}"))
+            yield from (folder for folder in found if folder.name != ANATOMY_MODEL)
 
 
 def sha256_of(path: Path) -> str:
@@ -203,7 +229,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _read_metadata(folder: Path) -> dict[str, Any]:
+def _read_metadata(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
     try:
         metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
@@ -211,7 +237,7 @@ def _read_metadata(folder: Path) -> dict[str, Any]:
     ours = metadata.get("cmbnet") if isinstance(metadata, dict) else None
     if not isinstance(ours, dict):
         raise BundleError(f"Model {folder.name}: {METADATA} has no section 'cmbnet', so it is not a model for CMBNet.")
-    missing = [key for key in ("name", "version") if key not in metadata] + [k for k in _KEYS if k not in ours]
+    missing = [key for key in ("name", "version") if key not in metadata] + [k for k in keys if k not in ours]
     if missing:
         raise BundleError(f"Model {folder.name}: {METADATA} lacks {', '.join(missing)}.")
     if ours["id"] != folder.name:

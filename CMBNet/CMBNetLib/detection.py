@@ -6,21 +6,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
 
 from .anatomy import Anatomy, find_anatomy
+from .anatomy_bundle import load_anatomy_bundle
 from .bundle import Bundle
 from .candidates import Candidate, Found, find_candidates, to_scan_grid
-from .errors import InputError
+from .errors import BundleError, InputError
 from .inference import Execution, infer
 from .location import locate
 from .preparation import prepare
 from .progress import Progress
 from .shape import measure_shapes
 from .volume import Volume
+
+if TYPE_CHECKING:
+    from .anatomy_network import AnatomyUNet
 
 DEFAULT_OPERATING_POINT = "balanced"
 # Slices thicker than this hide small microbleeds; see the model card for the figures by thickness.
@@ -147,7 +151,7 @@ class _Run:
             self.progress.warning("scan", text)
         self._warn_about_grid()
         with self._stage("anatomy", "Finding the brain"):
-            anatomy = find_anatomy(self.scan)
+            anatomy = find_anatomy(self.scan, self._anatomy_network())
             for flag in anatomy.flags:
                 self.progress.warning(flag["code"], flag["message"])
         probability, brain, execution = self._network(anatomy)
@@ -159,6 +163,15 @@ class _Run:
         with self._stage("measure", "Measuring size and place"):
             candidates = self._candidates(found, self.scan.with_array(labels), anatomy)
         return self._collected(candidates, labels, on_scan, anatomy, execution)
+
+    def _anatomy_network(self) -> AnatomyUNet | None:
+        """The shipped anatomy network; without it the classical method takes over, and says so."""
+        try:
+            return load_anatomy_bundle().load_network()
+        except BundleError as error:
+            text = f"{error} The brain mask and the regions are approximate."
+            self.progress.warning("anatomy_fallback", text)
+            return None
 
     def _network(self, anatomy: Anatomy) -> tuple[Volume, np.ndarray, Execution]:
         with self._stage("prepare", "Preparing the scan"):
@@ -211,7 +224,9 @@ class _Run:
                 "status": self.bundle.status,
             },
             qc=list(self.progress.warnings),
-            settings={**asdict(self.settings), "threshold": self.threshold, **asdict(execution)},
+            settings={
+                **asdict(self.settings), "threshold": self.threshold, **asdict(execution), "anatomy": anatomy.method
+            },
             timings_s={name: round(seconds, 3) for name, seconds in self.timings.items()},
             anatomy=anatomy,
         )

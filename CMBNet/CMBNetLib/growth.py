@@ -28,8 +28,9 @@ WIDE_RING_PERCENTILE = 60.0
 SNAP_MM = 1.5
 # On thick slices a point halfway between two slices belongs to either.
 SNAP_VOXELS = 0.75
-# Halves the noise of thin slices and raised the best reachable mean Dice from .923 to .943 on the phantoms.
-SMOOTHING_MM = 0.3
+# Of .2 to .6 mm the best on 300 phantoms (mean Dice .887 at .3, .892 at .4, .890 at .5); it more than halves the noise
+# of thin slices and leaves pixels of 1 mm nearly as they are.
+SMOOTHING_MM = 0.4
 # Brighter than the surroundings by more than this part of the contrast is never lesion.
 HIGHEST_TOLERANCE = 1.2
 CURVE_STEPS = 121

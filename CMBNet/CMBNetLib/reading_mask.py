@@ -89,6 +89,14 @@ class ReadingMask:
         """Number of voxels of the lesion."""
         return int(self.array().sum())
 
+    def same_voxels(self, other: ReadingMask | None) -> bool:
+        """True if the other one holds the same voxels, however it was made."""
+        return other is not None and (self.offset_ijk, self.shape_ijk, self.bits) == (
+            other.offset_ijk,
+            other.shape_ijk,
+            other.bits,
+        )
+
     def box(self) -> tuple[slice, slice, slice]:
         """Return the slices ``[k, j, i]`` of the scan that the box covers."""
         return tuple(  # type: ignore[return-value]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +28,13 @@ FAINT_CONTRAST_SD = 4.0
 # The surroundings of a lesion are brighter than half of its contrast; a larger dark region is something else.
 OPEN_TOLERANCE = 0.5
 LEAST_COMPACTNESS = 0.55
+# A region of which the cut leaves less than this was a vessel beside a small lesion: on phantoms a sphere of the
+# typical size had a mean Dice of .86 there, what the cut left .45 (.75 and .70 where it leaves .4 to .55, worse above).
+LEAST_KEPT = 0.55
 # What fits into the crop that is grown in.
 LARGEST_DIAMETER_MM = 2 * CROP_RADIUS_MM
+# A sphere is measured in parts of voxels not larger than this.
+SPHERE_STEP_MM = 0.25
 EXPLANATIONS = {
     "not_dark": "the point is not darker than its surroundings; a sphere was used",
     "leak": "the region ran into its surroundings; a sphere was used",
@@ -244,17 +251,29 @@ def sphere_mask(
 ) -> np.ndarray:
     """Return a sphere in millimetres as a bool crop of the scan's array; at least the voxel nearest to its centre.
 
-    A voxel belongs to it when its centre lies within the radius; oblique and anisotropic grids are respected.
+    A voxel belongs to it when the sphere fills it at least half as much as the fullest voxel: that is half of the voxel
+    where voxels are small, and keeps both slices of a sphere between two thick ones. Oblique and anisotropic grids are
+    respected.
     """
-    k, j, i = np.meshgrid(*(np.arange(w.start, w.stop) for w in window), indexing="ij")
-    matrix = scan.ijk_to_ras
-    squared = sum(
-        (matrix[row, 0] * i + matrix[row, 1] * j + matrix[row, 2] * k + matrix[row, 3] - point_ras[row]) ** 2
-        for row in range(3)
-    )
-    mask = np.asarray(squared) <= (diameter_mm / 2) ** 2
-    mask.reshape(-1)[int(np.argmin(squared))] = True
+    k, j, i = np.meshgrid(*(np.arange(w.start, w.stop, dtype=float) for w in window), indexing="ij")
+    parts = [int(np.ceil(edge / SPHERE_STEP_MM)) | 1 for edge in scan.spacing_mm]  # odd: halves leave no tie
+    steps = [(np.arange(n) + 0.5) / n - 0.5 for n in parts]
+    filled = np.zeros(k.shape)
+    for shift in product(*steps):
+        filled += _squared_mm(scan, point_ras, (i, j, k), shift) <= (diameter_mm / 2) ** 2
+    mask = filled >= max(0.5 * filled.max(), 0.5)
+    mask.reshape(-1)[int(np.argmin(_squared_mm(scan, point_ras, (i, j, k), (0, 0, 0))))] = True
     return mask
+
+
+def _squared_mm(
+    scan: Volume, point_ras: tuple[float, float, float], ijk: Sequence[np.ndarray], shift_ijk: Sequence[float]
+) -> np.ndarray:
+    """Return the squared distances (mm2) of voxel positions, all shifted by a part of a voxel, to a point."""
+    matrix = scan.ijk_to_ras
+    start = matrix[:3, :3] @ np.asarray(shift_ijk, dtype=float) + matrix[:3, 3] - point_ras
+    axes = [sum(matrix[row, axis] * ijk[axis] for axis in range(3)) + start[row] for row in range(3)]
+    return np.asarray(sum(axis**2 for axis in axes))
 
 
 def _grown(curve: GrowthCurve, tolerance: float, *, forced: bool) -> tuple[np.ndarray, list[str]]:
@@ -267,10 +286,11 @@ def _grown(curve: GrowthCurve, tolerance: float, *, forced: bool) -> tuple[np.nd
     flags = ["faint"] if _contrast_sd(curve) < FAINT_CONTRAST_SD else []
     if compactness(mask, curve.spacing_mm) < COMPACT_ENOUGH:
         cut = cut_vessels(mask, curve.spacing_mm, curve.seed_kji)
-        if np.count_nonzero(cut) < np.count_nonzero(mask):
+        kept = np.count_nonzero(cut) / np.count_nonzero(mask)
+        if kept < 1:
             mask = cut
-            flags.append("vessel")
-    return mask, flags + _leak_flags(curve, mask)
+            flags.append("vessel" if kept >= LEAST_KEPT else "leak")
+    return mask, flags + [flag for flag in _leak_flags(curve, mask) if flag not in flags]
 
 
 def _leak_flags(curve: GrowthCurve, mask: np.ndarray) -> list[str]:

@@ -100,6 +100,33 @@ def check_same_grid(labels: Volume, scan: Volume, what: str) -> None:
         )
 
 
+def voxel_offset(ijk_to_ras: np.ndarray, scan: Volume, what: str) -> tuple[int, int, int]:
+    """Return by how many voxels (i, j, k) a grid with the scan's axes and voxels is shifted against the scan's.
+
+    Raises
+    ------
+    InputError
+        Other axes or voxels, or a shift that is no whole number of voxels.
+    """
+    relative = np.linalg.inv(scan.ijk_to_ras) @ ijk_to_ras
+    # Over the length of the scan a small turn or scale grows to a shift.
+    turned = np.abs(relative[:3, :3] - np.eye(3)) @ np.asarray(scan.shape_ijk, dtype=float)
+    shift = relative[:3, 3]
+    if max(turned.max(), np.abs(shift - np.rint(shift)).max()) > _SAME_WITHIN_VOXELS:
+        raise InputError(
+            f"{what} is not on the scan's grid. It is not resampled, since that would change the outlines: make it on "
+            "the scan's own grid."
+        )
+    i, j, k = (int(value) for value in np.rint(shift))
+    return i, j, k
+
+
+def check_inside(mask: ReadingMask, scan: Volume, what: str) -> None:
+    """Refuse an outline that reaches outside the scan (:class:`InputError`)."""
+    if any(edge.start < 0 or edge.stop > size for edge, size in zip(mask.box(), scan.array.shape, strict=True)):
+        raise InputError(f"{what} reaches outside the scan.")
+
+
 def masks_from_labels(labels: Volume, scan: Volume, what: str, method: str = "candidate") -> dict[int, ReadingMask]:
     """Return the outline of every label of a label map on the scan's grid.
 

@@ -256,7 +256,11 @@ class CaseReview:
         return self._join_own_marks()
 
     def finish(self) -> None:
-        """Declare the case done."""
+        """Declare the case done; microbleeds decided before the anatomy was known get the region shown for them."""
+        for found in self.store.state.microbleeds():
+            region = self.finding(found.key).region
+            if found.region is None and region is not None:
+                self._append(Event("region", target=found.key, candidate=found.candidate, region=region))
         self._append(Event("finish", target=self.current, seconds=self.clock.take()))
 
     def reopen(self) -> None:

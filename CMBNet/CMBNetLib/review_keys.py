@@ -12,17 +12,18 @@ N_MIMIC_KEYS = 9
 
 @dataclass(frozen=True)
 class Action:
-    """Something a key does: its id, its title for buttons and lists, its first key, and its group."""
+    """Something a key does: its id, its title in lists, its first key, its group, and its name on a button."""
 
     id: str
     title: str
     key: str
     group: str
+    label: str = ""
 
 
 ACTIONS = (
-    Action("next_candidate", "Next candidate", "F", "Go"),
-    Action("previous_candidate", "Previous candidate", "D", "Go"),
+    Action("next_candidate", "Next candidate", "F", "Go", "Next"),
+    Action("previous_candidate", "Previous candidate", "D", "Go", "Previous"),
     Action("next_undecided", "Next undecided", "G", "Go"),
     Action("next_case", "Next case", "PgDown", "Go"),
     Action("previous_case", "Previous case", "PgUp", "Go"),
@@ -42,22 +43,25 @@ ACTIONS = (
     Action("toggle_outline", "Outline", "O", "View"),
     Action("toggle_crosshair", "Cross-hair", "X", "View"),
     Action("toggle_second", "Second volume", "S", "View"),
-    Action("toggle_minip", "Minimum projection", "B", "View"),
+    Action("toggle_minip", "Minimum projection", "B", "View", "Projection"),
+    Action("toggle_beside", "Second row", "Shift+B", "View"),
     Action("zoom_in", "Closer", "Ctrl+Up", "View"),
     Action("zoom_out", "Farther", "Ctrl+Down", "View"),
-    Action("add", "Add by click", "A", "Edit"),
-    Action("move", "Move by click", "V", "Edit"),
+    Action("add", "Add by click", "A", "Edit", "Add"),
+    Action("move", "Move by click", "V", "Edit", "Move"),
     Action("brush", "Draw", "P", "Edit"),
     Action("erase", "Erase", "E", "Edit"),
     Action("regrow", "Grow anew", "T", "Edit"),
     Action("grow", "Grow", "]", "Edit"),
     Action("shrink", "Shrink", "[", "Edit"),
     Action("split", "Split", "L", "Edit"),
-    Action("merge", "Merge with nearest", "Shift+L", "Edit"),
+    Action("merge", "Merge with nearest", "Shift+L", "Edit", "Merge"),
     Action("delete", "Delete", "Delete", "Edit"),
+    Action("segment_editor", "Segment Editor", "Shift+E", "Edit"),
     Action("no_tool", "Put the tool away", "Shift+Space", "Edit"),
 )
 TITLES = {action.id: action.title for action in ACTIONS}
+LABELS = {action.id: action.label or action.title for action in ACTIONS}
 
 # qMRMLSegmentEditorWidget::installKeyboardShortcuts of Slicer 5.10 and 5.12; on macOS redo is Ctrl+Shift+Z.
 SEGMENT_EDITOR_KEYS = frozenset(
@@ -163,7 +167,3 @@ class KeyBindings:
     def changes(self) -> dict[str, str]:
         """Return the actions whose key is not the first one, for the settings."""
         return {action.id: self._keys[action.id] for action in ACTIONS if self._keys[action.id] != action.key}
-
-    def labelled(self, action_id: str) -> str:
-        """Return the text of a button: title and key."""
-        return f"{TITLES[action_id]} [{self._keys[action_id]}]"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Enough voxels for percentiles to 0.1 %, few enough to take milliseconds.
 _SAMPLE = 200_000
+# Darker than this share of the range is air.
+_AIR_SHARE = 0.1
 T = TypeVar("T")
 
 
@@ -113,10 +115,16 @@ def detected_candidates(case: Case, scan: Volume) -> CandidateSource:
 
 
 def display_range(array: np.ndarray) -> tuple[float, float]:
-    """Return intensities to show as black and white: the least, and nearly the largest, of a sample."""
+    """Return intensities to show as black and white: the least, and nearly the largest of what is not air.
+
+    Air is half of most scans; a percentile of all voxels would show the brain too bright.
+    """
     flat = array.reshape(-1)
     sample = flat[:: max(1, flat.size // _SAMPLE)]
-    low, high = np.percentile(sample[np.isfinite(sample)], (0.0, 99.5))
+    low, high = np.percentile(sample[np.isfinite(sample)], (0.1, 99.5))
+    tissue = sample[sample > low + _AIR_SHARE * (high - low)]
+    if tissue.size:
+        high = np.percentile(tissue, 99.8)
     return float(low), float(max(high, low + 1e-6))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .errors import InputError
-from .reading_events import Point
+from .reading_events import Part, Point
 from .reading_mask import ReadingMask
 from .review_case import CaseReview
 from .review_edit import GrownOutline, center_of, grow_outline, merge, nearest, paint, resize, split
@@ -154,10 +156,14 @@ class ReviewTools:
         self._grown = None
         self.review.delete()
 
-    def take_over(self, mask: ReadingMask | None) -> None:
-        """Take an outline that was made elsewhere, such as in the Segment Editor."""
+    def take_over(self, masks: Sequence[ReadingMask]) -> None:
+        """Take outlines made elsewhere, such as in the Segment Editor: the first for the finding on show, the others
+        as findings split from it; without any the outline goes."""
         self.commit()
-        self._set(mask)
+        if len(masks) > 1:
+            self.review.split(masks[0], [Part(center_of(mask, self.scan), mask) for mask in masks[1:]])
+        elif not masks or not masks[0].same_voxels(self.review.finding(self._current()).mask):
+            self._set(masks[0] if masks else None)
 
     def set_radius(self, radius_mm: float) -> None:
         """Choose the size of the brush, within its limits."""

@@ -19,7 +19,7 @@ from CMBNetSlicer.package_installer import reason_packages_are_missing
 from CMBNetSlicer.path_lines import follow_path, remember_path
 
 _STEPS = 1000  # of the progress bar
-DATASETS = ("auto", "valdo", "dou", "momeni", "rodeja", "redbrick", "negative", "bids")
+DATASETS = ("auto", "valdo", "dou", "momeni", "rodeja", "redbrick", "negative", "bids", "readings")
 
 
 class CurationPanel:

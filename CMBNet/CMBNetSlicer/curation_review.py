@@ -104,8 +104,17 @@ class CurationReview:
             )
             for column, text in enumerate(cells):
                 table.setItem(number, column, qt.QTableWidgetItem(text))
-        self._ui.fixesLabel.text = _fixes_text(len(self.fixes))
+        table.resizeColumnsToContents()
+        self._ui.fixesLabel.text = self._summary()
         self._row_chosen()
+
+    def _summary(self) -> str:
+        count = len(self.fixes)
+        if count == 0:
+            return _("No corrections")
+        if count == 1:
+            return _("One correction; it is applied by the next run.")
+        return _("{count} corrections; they are applied by the next run.").format(count=count)
 
     def _row_chosen(self) -> None:
         row = self.row
@@ -151,11 +160,3 @@ class CurationReview:
         self._show_rows()
         if 0 <= number < self._ui.microbleedTable.rowCount:
             self._ui.microbleedTable.selectRow(number)
-
-
-def _fixes_text(count: int) -> str:
-    if count == 0:
-        return _("No corrections")
-    if count == 1:
-        return _("1 correction; it is applied by the next run.")
-    return _("{count} corrections; they are applied by the next run.").format(count=count)

@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import slicer
 
+from CMBNetLib.reading_events import Event
+from CMBNetLib.readings import ReadingHeader, ReadingStore, readings_path
 from CMBNetLib.volume import Volume, write_volume
 from CMBNetSlicer.evaluation_case import EvaluationCase
 from CMBNetSlicer.evaluation_record import read_evaluation
 from CMBNetSlicer.package_installer import reason_packages_are_missing
+from CMBNetSlicer.study_case import StudyCase
+from CMBNetSlicer.study_record import read_study_record
 
 
 def run_self_test(logic: Any, case: Any) -> None:
@@ -44,7 +48,36 @@ def run_self_test(logic: Any, case: Any) -> None:
         shown.open(record, missed.scan_id, missed.position_ras)
         assert set(shown.nodes) == {"image", "reference", "prediction"}
         shown.close()
+        case.delayDisplay("Comparing two readers of the same scan")
+        check_study(logic, folder)
     case.delayDisplay(f"Passed. {record.summary}")
+
+
+def check_study(logic: Any, folder: Path) -> None:
+    """A study of two readers: one finds both microbleeds, the other one of them."""
+    write_readings(folder)
+    folders = ["--readings", folder / "readings", "--references", folder / "references", "--images", folder / "images"]
+    assert logic.evaluate([*folders, "-o", folder / "study", "--json-events"]) == 0
+    nodes = logic.show_study(str(folder / "study" / "reader_study.json"))
+    assert (nodes["readings"].GetNumberOfRows(), nodes["votes"].GetNumberOfRows()) == (2, 2)
+    assert nodes["raters"].GetNumberOfPlotSeriesNodes() == 1
+    record = read_study_record(folder / "study" / "reader_study.json")
+    open_place = next(row for row in record.tables["votes"] if row["agreed"] == "0")
+    shown = StudyCase(slicer.mrmlScene)
+    shown.open(record, open_place["case_id"], [float(open_place[axis]) for axis in "xyz"])
+    assert set(shown.nodes) == {"image", "anna", "ben", "reference"}
+    shown.close()
+
+
+def write_readings(folder: Path) -> None:
+    """Readings of the scan of `write_example`: anna marks both microbleeds, ben the first."""
+    first, second = (10.0, 10.0, 10.0), (30.0, 30.0, 28.0)
+    for reader, places in (("anna", (first, second)), ("ben", (first,))):
+        path = readings_path(folder / "readings" / "example", reader)
+        with ReadingStore(path, ReadingHeader("example", reader), mode="blinded") as store:
+            for place in places:
+                store.append(Event("add", point_ras=place, verdict="microbleed", seconds=12.0))
+            store.append(Event("finish"))
 
 
 def write_example(folder: Path) -> None:

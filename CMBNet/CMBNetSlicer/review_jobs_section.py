@@ -158,5 +158,5 @@ class JobsSection:
         for button in (*ACTIONS, "detectAllButton"):
             getattr(ui, button).enabled = self._desk is not None and not running
         ui.settleButton.enabled = bool(self._settle) and not running
-        ui.cancelJobButton.visible = ui.progressBar.visible = running
+        ui.cancelJobButton.enabled = ui.progressBar.enabled = running
         ui.progressBar.value = round(_STEPS * fraction)

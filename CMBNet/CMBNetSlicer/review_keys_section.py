@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.review_keys import ACTIONS, KeyBindings
+from CMBNetLib.review_terms import ReviewTerms
 
 _SETTING = "CMBNet/ReviewKeys"
 
@@ -36,6 +37,7 @@ class KeysSection:
         table.setHorizontalHeaderLabels([_("Action"), _("Key")])
         table.horizontalHeader().stretchLastSection = True
         table.verticalHeader().hide()
+        table.verticalHeader().defaultSectionSize = 24
         table.rowCount = len(ACTIONS)
         for row, action in enumerate(ACTIONS):
             table.setItem(row, 0, qt.QTableWidgetItem(_(action.title)))
@@ -46,6 +48,14 @@ class KeysSection:
         ui.keyEdit.returnPressed.connect(self._change)
         ui.keyMessage.text = " ".join(self.bindings.problems)
         self._show()
+
+    def show_terms(self, terms: ReviewTerms) -> None:
+        """Name the mimics of a list beside their keys."""
+        names = {f"mimic_{number}": mimic.name for number, mimic in enumerate(terms.mimics, start=1)}
+        for row, action in enumerate(ACTIONS):
+            if action.id in names:
+                self._ui.keyTable.item(row, 0).setText(_("Not: {mimic}").format(mimic=names[action.id]))
+        self._ui.keyTable.resizeColumnToContents(0)
 
     def _show(self) -> None:
         for row, action in enumerate(ACTIONS):

@@ -15,7 +15,7 @@ _PRIORITY = 10.0
 class Hand(Protocol):
     """What takes the mouse; every method returns whether it used what happened."""
 
-    def press(self, point_ras: Point, normal_ras: Point) -> bool: ...
+    def press(self, point_ras: Point, normal_ras: Point, projected: bool) -> bool: ...
     def drag(self, point_ras: Point, normal_ras: Point) -> bool: ...
     def release(self) -> bool: ...
     def wheel(self, clicks: float) -> bool: ...
@@ -32,7 +32,9 @@ class SliceMouse:
         """Listen to one view, once."""
         if any(interactor is known for known, _tag in self._observed):
             return
-        self._listen(interactor, "LeftButtonPressEvent", lambda: self._hand.press(*place(interactor, slice_node)))
+        # The second of two fast clicks comes as a double click instead of a press; with a tool in hand it is a dab too.
+        for event in ("LeftButtonPressEvent", "LeftButtonDoubleClickEvent"):
+            self._listen(interactor, event, lambda: self._pressed(interactor, slice_node))
         self._listen(interactor, "MouseMoveEvent", lambda: self._hand.drag(*place(interactor, slice_node)))
         self._listen(interactor, "LeftButtonReleaseEvent", self._hand.release)
         self._listen(interactor, "MouseWheelForwardEvent", lambda: self._hand.wheel(1.0))
@@ -43,6 +45,9 @@ class SliceMouse:
         for interactor, tag in self._observed:
             interactor.RemoveObserver(tag)
         self._observed.clear()
+
+    def _pressed(self, interactor: Any, slice_node: Any) -> bool:
+        return self._hand.press(*place(interactor, slice_node), bool(slice_node.GetSlabReconstructionEnabled()))
 
     def _listen(self, interactor: Any, event: str, act: Callable[[], bool]) -> None:
         tags: list[int] = []

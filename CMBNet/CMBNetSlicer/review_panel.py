@@ -9,15 +9,17 @@ from typing import Any
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from CMBNetLib.errors import CMBNetError, InputError
-from CMBNetLib.review_keys import TITLES
+from CMBNetLib.review_keys import LABELS
 from CMBNetLib.review_loading import CaseLoader, read_case
 from CMBNetLib.review_room import ReadingSetup, ReviewRoom
 from CMBNetLib.worklist import OUTPUT_FOLDER, Worklist, read_worklist, worklist_of_paths, write_csv_worklist
 from CMBNetSlicer.review_desk import ReviewDesk
+from CMBNetSlicer.review_editor_section import EditorSection
 from CMBNetSlicer.review_jobs_section import JobsSection
 from CMBNetSlicer.review_keys_section import KeysSection
 from CMBNetSlicer.review_mouse import SliceMouse
@@ -35,7 +37,8 @@ BUTTONS = {
     "addButton": "add", "moveButton": "move", "brushButton": "brush", "eraseButton": "erase", "growButton": "grow",
     "shrinkButton": "shrink", "regrowButton": "regrow", "splitButton": "split", "mergeButton": "merge",
     "deleteButton": "delete", "outlineButton": "toggle_outline", "crosshairButton": "toggle_crosshair",
-    "secondButton": "toggle_second", "minipButton": "toggle_minip",
+    "editorButton": "segment_editor", "secondButton": "toggle_second", "minipButton": "toggle_minip",
+    "besideButton": "toggle_beside",
 }  # fmt: skip
 _TOOL_BUTTONS = {"addButton": "add", "moveButton": "move", "brushButton": "brush", "eraseButton": "erase"}
 # After the wheel rested so long, the outline is stored.
@@ -71,10 +74,13 @@ class ReviewPanel(VTKObservationMixin):
         self.desk: ReviewDesk | None = None
         self._window = window if window is not None else slicer.util.mainWindow()
         self._make_loader = make_loader or _loader_of_any_candidates
-        self._entered = False
+        self._entered = self._letters_given = False
+        self._views_wait = _timer(self._views_came, 0)
+        self._keys_wait = _timer(self._install_keys, 0)
         self.keys = KeysSection(ui, settings if settings is not None else slicer.app.settings(), self._keys_changed)
         self.worklist = WorklistSection(ui, self._open_case, self._filter)
         self.reading = ReadingSection(ui)
+        self.editor = EditorSection(ui)
         self.jobs = JobsSection(ui, self._detected, self._open_path)
         self.shortcuts = ReviewShortcuts(self.run)
         self._mouse = SliceMouse(self)
@@ -82,6 +88,7 @@ class ReviewPanel(VTKObservationMixin):
         self._wheel_rest = _timer(self._wheel_rested, _WHEEL_REST_MS)
         self._yield = _timer(self._let_threads_run, _YIELD_EVERY_MS)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._scene_closes)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self._node_added)
         self._connect()
         self._label_buttons()
         self._show()
@@ -93,7 +100,7 @@ class ReviewPanel(VTKObservationMixin):
         if self._entered:
             return
         self._entered = True
-        self.shortcuts.install(self.keys.bindings, self._window)
+        self._install_keys()
         self._focus.watch(self._window)
         self._attach_mouse()
         if self.desk is not None:
@@ -106,16 +113,18 @@ class ReviewPanel(VTKObservationMixin):
         self._focus.watch(None)
         self._mouse.detach()
         if self.desk is not None:
-            self.desk.edit(lambda tools: tools.commit())
+            self.desk.settle()
             self.desk.room.clock.pause()
 
     def close(self) -> None:
         """Close the case and give the scene back; the panel is not used after it."""
         self.exit()
         self.close_worklist()
+        self.editor.close()
         self.removeObservers()
         self._yield.stop()
-        self._wheel_rest.stop()
+        for timer in (self._wheel_rest, self._views_wait, self._keys_wait):
+            timer.stop()
 
     def close_worklist(self) -> None:
         """Close the worklist."""
@@ -123,6 +132,7 @@ class ReviewPanel(VTKObservationMixin):
             self.desk.close()
         self.desk = None
         self.reading.use(None)
+        self.editor.use(None)
         self.jobs.use(None)
         self.worklist.show([], None)
 
@@ -141,8 +151,10 @@ class ReviewPanel(VTKObservationMixin):
         if self._entered:
             room.clock.resume()
         self.worklist.say(" ".join(worklist.problems))
+        self.keys.show_terms(setup.terms)
         self.desk = ReviewDesk(slicer.mrmlScene, room, self.keys.bindings, self._show)
         self.reading.use(self.desk)
+        self.editor.use(self.desk)
         self.jobs.use(self.desk)
         self.desk.resume()
         self.worklist.show_filter(room.filter, room.search)
@@ -167,14 +179,13 @@ class ReviewPanel(VTKObservationMixin):
         elif action_id == "comment":
             self.reading.focus_comment()
         else:
-            self._attach_mouse()  # a layout chosen meanwhile may have brought new views
             self.desk.act(action_id)
             if self.desk.tools is not None and self.desk.tools.growing:
                 self._wheel_rest.start()
 
-    def press(self, point_ras: Any, normal_ras: Any) -> bool:
-        """A click in a slice view."""
-        used = self.desk is not None and self.desk.press(point_ras, normal_ras)
+    def press(self, point_ras: Any, normal_ras: Any, projected: bool = False) -> bool:
+        """A click in a slice view; ``projected`` where it shows the minimum of a slab."""
+        used = self.desk is not None and self.desk.press(point_ras, normal_ras, projected)
         if used:
             self._wheel_rest.start()
         return used
@@ -207,12 +218,30 @@ class ReviewPanel(VTKObservationMixin):
 
     def _label_buttons(self) -> None:
         for button, action in BUTTONS.items():
-            getattr(self.ui, button).text = f"{_(TITLES[action])} [{self.keys.bindings.key(action)}]"
+            getattr(self.ui, button).text = f"{_(LABELS[action])} ({self.keys.bindings.key(action)})"
 
     def _keys_changed(self) -> None:
         self._label_buttons()
+        self._install_keys()
+
+    def _install_keys(self) -> None:
+        self._keys_wait.stop()
         if self._entered:
-            self.shortcuts.install(self.keys.bindings, self._window)
+            self._letters_given = self.desk is not None and self.desk.lesion is not None
+            self.shortcuts.install(self.keys.bindings, self._window, with_modifier_only=self._letters_given)
+
+    def _views_came(self) -> None:
+        """A layout chosen meanwhile brought new views: show the case in them too."""
+        self._views_wait.stop()
+        if self.desk is not None and self.desk.case_scene is not None:
+            self._attach_mouse()
+            self.desk.views.refresh()
+            self.desk.show()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_added(self, _scene: Any, _event: Any, node: Any) -> None:
+        if self.desk is not None and node is not None and node.IsA("vtkMRMLSliceCompositeNode"):
+            self._views_wait.start()  # the view is not complete yet
 
     def _show(self) -> None:
         """Show what the desk has become."""
@@ -228,7 +257,11 @@ class ReviewPanel(VTKObservationMixin):
             self.ui.crosshairButton.checked = desk.crosshair_visible
             self.ui.secondButton.checked = desk.views.shown > 0
             self.ui.minipButton.checked = desk.views.projects
+            self.ui.besideButton.checked = desk.views.beside
         self.reading.show()
+        self.editor.show()
+        if self._letters_given != (desk is not None and desk.lesion is not None):
+            self._keys_wait.start()  # not now: this may be the doing of one of the keys
         self.ui.readingMessage.text = desk.message if desk is not None else ""
         unsaved = desk is not None and desk.review is not None and not desk.review.store.writable
         self.ui.elsewherePath.visible = self.ui.elsewhereButton.visible = unsaved

@@ -6,8 +6,10 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from CMBNetLib.reading_state import Finding
 from CMBNetLib.review_case import CaseReview
 from CMBNetLib.review_listing import FILTERS
+from CMBNetLib.review_results import equivalent_diameter_mm
 from CMBNetLib.review_terms import ReviewTerms
 from CMBNetSlicer.review_desk import ReviewDesk
 
@@ -99,8 +101,16 @@ class ReadingSection:
         score = review.score(review.current)
         shown = f" · score {score:.2f}" if score is not None else ""
         moved = f" · moved {found.shift_mm:.1f} mm" if found.moved_to_ras is not None else ""
-        volume = f" · {found.mask.n_voxels} voxels" if found.mask is not None else " · no outline"
-        return f"{kind} {place}{shown}{volume}{moved}<br><b>{VERDICTS[found.verdict]}</b>"
+        mimic = f": {self._terms.mimic(found.mimic).name}" if found.mimic and self._terms is not None else ""
+        return f"{kind} {place}{shown}{self._size_text(found)}{moved}<br><b>{_(VERDICTS[found.verdict])}</b>{mimic}"
+
+    def _size_text(self, found: Finding) -> str:
+        loaded = self._desk.room.loaded if self._desk is not None else None
+        if found.mask is None or loaded is None:
+            return _(" · no outline")
+        n_voxels = found.mask.n_voxels
+        volume = n_voxels * loaded.scan.voxel_volume_mm3
+        return f" · {equivalent_diameter_mm(n_voxels, loaded.scan):.1f} mm · {volume:.0f} mm³"
 
     def _fill_lists(self, terms: ReviewTerms) -> None:
         self._showing = True

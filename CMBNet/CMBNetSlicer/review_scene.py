@@ -11,6 +11,7 @@ from CMBNetLib.reading_mask import ReadingMask
 from CMBNetLib.review_case import CaseReview
 from CMBNetLib.review_loading import LoadedCase, display_range
 from CMBNetSlicer.review_crosshair import GapCrosshair
+from CMBNetSlicer.review_lesion_node import LesionNode
 from CMBNetSlicer.review_outline_node import OutlineNode
 from CMBNetSlicer.review_views import ReviewViews
 from CMBNetSlicer.review_volumes import add_volume, remove_nodes
@@ -37,6 +38,7 @@ class CaseScene:
         self.prior = self._add(loaded.prior, f"{name} prior")
         self.outlines = OutlineNode(scene, loaded.scan, self.scan)
         self.crosshair = GapCrosshair(scene)
+        self.lesion: LesionNode | None = None
         views.show_volumes(self.scan, [node for node in (self.second, self.prior) if node is not None])
 
     def show(self, review: CaseReview, *, center: bool = True, preview: ReadingMask | None = None) -> None:
@@ -44,6 +46,8 @@ class CaseScene:
         findings = {key: review.outlined(key) for key in review.listed("all")}
         if preview is not None and review.current in findings:
             findings[review.current] = replace(findings[review.current], mask=preview)
+        if self.lesion is not None and review.current in findings:
+            findings[review.current] = replace(findings[review.current], mask=None)  # the editor shows its own
         self.outlines.show(findings, review.current)
         found = findings.get(review.current or "")
         if found is None or found.position_ras is None:
@@ -57,8 +61,21 @@ class CaseScene:
         else:
             self.crosshair.show(found.position_ras)
 
+    def hand_out(self, review: CaseReview) -> LesionNode:
+        """Give the finding on show to the Segment Editor, as a segmentation of its own."""
+        found = review.finding(review.current or "")
+        self.lesion = LesionNode(self._scene, self.loaded.scan, self.scan, found.mask)
+        return self.lesion
+
+    def put_back(self) -> None:
+        """Take that segmentation away."""
+        if self.lesion is not None:
+            self.lesion.remove()
+            self.lesion = None
+
     def close(self) -> None:
         """Take the nodes of the case out of the scene."""
+        self.put_back()
         self.crosshair.remove()
         self.outlines.remove(self._scene)
         remove_nodes(self._scene, [self.scan, self.second, self.prior])

@@ -28,15 +28,29 @@ class ReviewShortcuts:
         """Whether the keys are alive."""
         return bool(self._shortcuts)
 
-    def install(self, bindings: KeyBindings, window: Any) -> None:
-        """Make the keys alive in a window, by the table as it is now."""
+    def install(self, bindings: KeyBindings, window: Any, *, with_modifier_only: bool = False) -> None:
+        """Make the keys alive in a window, by the table as it is now.
+
+        ``with_modifier_only`` leaves single letters to somebody else, such as the effects of the Segment Editor.
+        """
         self.remove()
         if window is None:  # Slicer without main window
             return
         for action_id, key in bindings.items():
+            if with_modifier_only and "+" not in key[:-1]:
+                continue
             shortcut = qt.QShortcut(qt.QKeySequence(key), window)
             shortcut.activated.connect(lambda action_id=action_id: self._run(action_id))
             self._shortcuts[action_id] = shortcut
+
+    def press(self, key: str) -> bool:
+        """Do what a living key does, where there is no keyboard; returns whether the key is alive."""
+        wanted = qt.QKeySequence(key).toString()
+        for action_id, shortcut in self._shortcuts.items():
+            if shortcut.enabled and shortcut.key.toString() == wanted:
+                self._run(action_id)
+                return True
+        return False
 
     def remove(self) -> None:
         """Take the keys away; a shortcut that is only disabled would still make others ambiguous."""

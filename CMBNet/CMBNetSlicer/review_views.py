@@ -20,7 +20,8 @@ class ReviewViews:
     """The slice views of a scene, as the review room sets them.
 
     The views called Red, Yellow and Green show the scan, or another volume of the case above it when it is asked
-    for. Any other slice view (the lower row of the layout three over three) shows the other volume at the same place.
+    for. Any other slice view (the lower row of the layout three over three) shows the other volume at the same place,
+    or where the case has none the minimum of a slab of the scan.
 
     Attributes
     ----------
@@ -29,7 +30,9 @@ class ReviewViews:
     shown : int
         0 where the scan is shown, n where the n-th other volume of the case covers it.
     projects : bool
-        Whether views show the minimum of a slab.
+        Whether the main views show the minimum of a slab.
+    beside : bool
+        Whether a lower row of views was asked for.
     """
 
     def __init__(self, scene: Any) -> None:
@@ -37,17 +40,21 @@ class ReviewViews:
         self.field_of_view_mm = FIELD_OF_VIEW_MM
         self.shown = 0
         self.projects = False
+        self.beside = False
+        self._scan: Any = None
         self._others: list[Any] = []
         self._before = self._snapshot()
+        self._layout_before: int | None = None
 
     def show_volumes(self, scan: Any, others: Sequence[Any] = ()) -> None:
         """Show the volumes of a case; with them the view goes back to the scan itself."""
-        self._others = list(others)
+        self._scan, self._others = scan, list(others)
         for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode"):
             main = node.GetLayoutName() in MAIN_VIEWS
             node.SetBackgroundVolumeID(scan.GetID() if main or not others else others[0].GetID())
             node.SetLabelVolumeID(None)
         self.show_other(0)
+        self.set_projection(self.projects)
 
     def jump(self, point_ras: tuple[float, float, float]) -> None:
         """Centre all views on a point."""
@@ -83,9 +90,31 @@ class ReviewViews:
         """Show the minimum of a slab around each slice, or the slice itself."""
         self.projects = on
         for node in nodes_of_class(self._scene, "vtkMRMLSliceNode"):
+            lower = node.GetLayoutName() not in MAIN_VIEWS
             node.SetSlabReconstructionType(vtk.VTK_IMAGE_SLAB_MIN)
             node.SetSlabReconstructionThickness(thickness_mm)
-            node.SetSlabReconstructionEnabled(on)
+            node.SetSlabReconstructionEnabled(on if not lower else self._scan is not None and not self._others)
+
+    def set_beside(self, on: bool) -> bool:
+        """Show a second row of views or only one row; returns whether the window could be changed."""
+        layout = self._scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+        if layout is None:
+            return False
+        if on and not self.beside:
+            self._layout_before = layout.GetViewArrangement()
+            layout.SetViewArrangement(layout.SlicerLayoutThreeOverThreeView)
+        elif self.beside and not on and self._layout_before is not None:
+            layout.SetViewArrangement(self._layout_before)
+        self.beside = on
+        self.refresh()  # the row may have brought new views
+        return True
+
+    def refresh(self) -> None:
+        """Show in views that came since what the others show."""
+        shown = self.shown
+        if self._scan is not None:
+            self.show_volumes(self._scan, self._others)
+            self.show_other(shown)
 
     def state(self) -> dict[str, Any]:
         """Return what a later session needs to show the same."""
@@ -93,6 +122,7 @@ class ReviewViews:
             "field_of_view_mm": self.field_of_view_mm,
             "shown": self.shown,
             "projection": self.projects,
+            "beside": self.beside,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -103,12 +133,16 @@ class ReviewViews:
         shown = state.get("shown", 0)
         self.show_other(shown if isinstance(shown, int) else 0)
         self.set_projection(bool(state.get("projection", False)))
+        self.set_beside(bool(state.get("beside", False)))
 
     def give_back(self) -> None:
         """Show in all views what they showed before the room was opened."""
+        self.set_beside(False)
+        self._scan = None
         self.set_projection(False)
+        usual = next(iter(self._before.values()), (None, None, 0.0))  # for views that came since
         for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode"):
-            background, foreground, opacity = self._before.get(node.GetID(), (None, None, 0.0))
+            background, foreground, opacity = self._before.get(node.GetID(), usual)
             node.SetBackgroundVolumeID(background)
             node.SetForegroundVolumeID(foreground)
             node.SetForegroundOpacity(opacity)

@@ -71,7 +71,8 @@ def remove_nodes(scene: Any, nodes: list[Any]) -> None:
     for node in nodes:
         if node is None or scene.GetNodeByID(node.GetID() or "") is not node:
             continue
-        displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+        count = node.GetNumberOfDisplayNodes() if node.IsA("vtkMRMLDisplayableNode") else 0
+        displays = [node.GetNthDisplayNode(n) for n in range(count)]
         scene.RemoveNode(node)
         for display in displays:
             if display is not None and scene.GetNodeByID(display.GetID() or "") is display:

@@ -18,6 +18,7 @@ from CMBNetLib.worklist_status import FILTERS, CaseStatus
 
 COLUMNS = ("Case", "Status", "Candidates", "Decided", "Reader", "Minutes")
 SCALES = ("bombs", "mars")
+_STATUS_WIDTH = 72  # pixels: the longest status fits, whatever the cases are now
 _COLORS = {"finished": "#2e7d32", "started": "#b26a00", "missing": "#b00020", "damaged": "#b00020"}
 
 
@@ -52,6 +53,7 @@ class WorklistSection:
         table.setHorizontalHeaderLabels([_(name) for name in COLUMNS])
         table.horizontalHeader().stretchLastSection = True
         table.verticalHeader().hide()
+        table.verticalHeader().defaultSectionSize = 24
         table.cellDoubleClicked.connect(self._double_clicked)
         ui.caseFilterBox.currentIndexChanged.connect(self._filter_changed)
         ui.searchEdit.textChanged.connect(self._filter_changed)
@@ -91,6 +93,7 @@ class WorklistSection:
         self._rows = list(rows)
         if anew:
             table.resizeColumnsToContents()
+            table.setColumnWidth(1, max(table.columnWidth(1), _STATUS_WIDTH))
         if current in ids:
             table.selectRow(ids.index(current))
         self._showing = False

@@ -8,11 +8,13 @@ import slicer
 
 from CMBNetSlicer.package_installer import PackageInstaller
 from CMBNetSlicer.panel_self_test import run_panel_test
+from CMBNetSlicer.review_self_test import run_review_test
 from CMBNetSlicer.sample_scan import sample_scan_path
 
 
 def run_self_test(logic: Any, case: Any) -> None:
-    """Detect in the sample scan and check segments, points and table; then the same with the panel, if there is one.
+    """Read generated cases in the review room, if there is a window; detect in the sample scan and check segments,
+    points and table; then the same with the panel.
 
     Parameters
     ----------
@@ -21,6 +23,9 @@ def run_self_test(logic: Any, case: Any) -> None:
     case
         The unittest case, for its messages.
     """
+    if slicer.util.mainWindow() is not None:
+        run_review_test(case)
+        slicer.mrmlScene.Clear()
     state = PackageInstaller().state()
     if state.kind != "ready":
         case.skipTest(f"the detector cannot run here. {state.text}")

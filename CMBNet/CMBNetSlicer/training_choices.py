@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ctk
@@ -36,12 +37,14 @@ class TrainingChoices:
             ui.trainDeviceBox.addItem(title, device)
         for name in ("best", "last", *CRITERIA):
             ui.checkpointBox.addItem(name, name)
-        ui.runPath.filters = ctk.ctkPathLineEdit.Dirs
+        ui.runPath.filters = ui.labelMapsPath.filters = ctk.ctkPathLineEdit.Dirs
+        ui.labelMapsPath.settingKey = "CMBNet/LabelMaps"
         ui.manifestPath.filters = ui.configPath.filters = ctk.ctkPathLineEdit.Files
         for name, key in zip(_PATHS, ("CMBNet/Manifest", "CMBNet/TrainingConfig", "CMBNet/Run"), strict=True):
             getattr(ui, name).settingKey = key
             follow_path(getattr(ui, name), on_change)
         ui.presetBox.currentTextChanged.connect(on_change)
+        ui.labelMapsPath.currentPathChanged.connect(on_change)
 
     @property
     def run(self) -> TrainingRun:
@@ -57,6 +60,12 @@ class TrainingChoices:
         )
 
     @property
+    def label_maps(self) -> list[Path]:
+        """Files to simulate scans from."""
+        folder = str(self._ui.labelMapsPath.currentPath).strip()
+        return sorted(path for path in Path(folder).glob("*.nii*") if path.is_file()) if folder else []
+
+    @property
     def checkpoint(self) -> str:
         """Name of the checkpoint to export."""
         return _data(self._ui.checkpointBox)
@@ -69,7 +78,7 @@ class TrainingChoices:
     def set_enabled(self, *, enabled: bool) -> None:
         """Allow or forbid choosing; what a run was begun with stays as it is."""
         ui = self._ui
-        for name in ("manifestPath", "runPath", "trainDeviceBox", "patchWorkersSpin"):
+        for name in ("manifestPath", "labelMapsPath", "runPath", "trainDeviceBox", "patchWorkersSpin"):
             getattr(ui, name).enabled = enabled
         for name in ("presetBox", "configPath"):
             getattr(ui, name).enabled = enabled and not self.run.has_begun

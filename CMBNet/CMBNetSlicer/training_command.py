@@ -1,10 +1,13 @@
-"""The command lines of training, preview and export."""
+"""The command lines of simulation, training, preview and export."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from CMBNetLib.errors import InputError
 
 CONFIG, LAST = "config.json", "checkpoints/last.safetensors"
 
@@ -62,6 +65,31 @@ class TrainingRun:
         """The arguments that write pictures and volumes of the first patches."""
         folder = str(Path(self.run) / "preview")
         return ("train", *self._configuration(), "-o", self.run, *self._machine(), "--preview", folder)
+
+    def simulate_arguments(self, label_maps: Sequence[Path]) -> tuple[str, ...]:
+        """The arguments that simulate scans as the preset has them; one label map of five is for validation.
+
+        Raises
+        ------
+        InputError
+            There are fewer than two label maps, or no folder to put the scans beside.
+        """
+        from CMBNetTrainingLib.training_presets import PRESETS
+
+        if len(label_maps) < 2:
+            raise InputError("Two label maps at least are needed (.nii or .nii.gz): one for training, one to validate.")
+        if not self.run:
+            raise InputError("Choose a folder for the run first; the scans go into its folder `synthetic`.")
+        chosen = PRESETS[self.preset].synthesis
+        settings = {
+            "--scans": chosen.scans_per_map, "--microbleeds": chosen.microbleeds, "--pixel-mm": chosen.pixel_mm,
+            "--fine-mm": chosen.fine_mm, "--validation-maps": max(1, len(label_maps) // 5),
+            "--workers": max(1, self.workers),
+        }  # fmt: skip
+        pairs = [text for name, value in settings.items() for text in (name, f"{value:g}")]
+        slices = ("--slice-mm", *(f"{edge:g}" for edge in chosen.slice_mm))
+        folder = str(Path(self.run) / "synthetic")
+        return ("synthesize", *map(str, label_maps), "-o", folder, *pairs, *slices)
 
     def export_arguments(self, folder: Path, name: str, checkpoint: str) -> tuple[str, ...]:
         """The arguments that make a model in ``folder``."""

@@ -58,9 +58,10 @@ def train_and_wait(
 def _absolute(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings whose paths do not depend on where they are written."""
     out = dict(config)
-    for name in ("run", "init"):
-        if name in out and (name == "run" or Path(out[name]).exists()):
-            out[name] = str(Path(out[name]).resolve())
+    if out.get("run"):
+        out["run"] = str(Path(out["run"]).resolve())
+    if out.get("init") and Path(out["init"]).exists():  # else it is the id of a model
+        out["init"] = str(Path(out["init"]).resolve())
     if "manifests" in out:
         out["manifests"] = [str(Path(path).resolve()) for path in out["manifests"]]
     if "label_maps" in out.get("synthesis", {}):

@@ -21,11 +21,11 @@ from CMBNetSlicer.training_curves import CHARTS, TrainingCurves
 from CMBNetSlicer.training_job import TrainingJob
 from CMBNetSlicer.training_patches import PatchSection
 from CMBNetSlicer.training_pictures import TrainingPictures
-from CMBNetSlicer.training_scans import ScanSection
+from CMBNetSlicer.training_scan_table import ScanSection
 from CMBNetSlicer.training_views import TrainingViews
 
 _STEPS = 1000  # of the progress bar
-TRAIN, PREVIEW, EXPORT = "train", "preview", "export"
+TRAIN, PREVIEW, SIMULATE, EXPORT = "train", "preview", "simulate", "export"
 
 
 class TrainingPanel:
@@ -62,6 +62,7 @@ class TrainingPanel:
         ui.trainButton.clicked.connect(self._train_clicked)
         ui.stopButton.clicked.connect(self._stop_clicked)
         ui.previewButton.clicked.connect(self._preview_clicked)
+        ui.simulateButton.clicked.connect(self._simulate_clicked)
         ui.exportButton.clicked.connect(self._export_clicked)
         ui.modelNameLine.textChanged.connect(self._choice_changed)
         self._choice_changed()
@@ -98,6 +99,14 @@ class TrainingPanel:
 
     def _preview_clicked(self, _checked: bool = False) -> None:
         self._start(PREVIEW, self.choices.run.preview_arguments())
+
+    def _simulate_clicked(self, _checked: bool = False) -> None:
+        try:
+            arguments = self.choices.run.simulate_arguments(self.choices.label_maps)
+        except CMBNetError as problem:
+            self._say(str(problem))
+            return
+        self._start(SIMULATE, arguments)
 
     def _export_clicked(self, _checked: bool = False) -> None:
         name = str(self.ui.modelNameLine.text).strip()
@@ -139,16 +148,28 @@ class TrainingPanel:
         summary = "" if result is None else str(result.get("summary", ""))
         if self._kind == TRAIN:
             self._follow(self.choices.run)
-        elif result is not None and self._kind == PREVIEW:
-            self._load_pictures()
-            self.pictures.show(Path(str(result["picture"])))
-            self.patches.show(result["patches"])
         elif result is not None:
-            summary = _("The module CMBNet now lists the model {name}.").format(name=self.ui.modelNameLine.text)
-            self.ui.exportLabel.text = summary
-            _list_models_again()
+            done = {PREVIEW: self._previewed, SIMULATE: self._simulated, EXPORT: self._exported}[self._kind]
+            summary = done(result) or summary
         self._say("\n".join(text for text in (summary, problem) if text))
         self._update()
+
+    def _previewed(self, result: Mapping[str, Any]) -> str:
+        self._load_pictures()
+        self.pictures.show(Path(str(result["picture"])))
+        self.patches.show(result["patches"])
+        return ""
+
+    def _simulated(self, result: Mapping[str, Any]) -> str:
+        self.ui.manifestPath.currentPath = str(Path(str(result["collection"])) / "manifest.csv")
+        counts = (result["n_scans"], result["n_microbleeds"])
+        return _("{0} simulated scans with {1} microbleeds.").format(*counts)
+
+    def _exported(self, _result: Mapping[str, Any]) -> str:
+        text = _("The module CMBNet now lists the model {name}.").format(name=self.ui.modelNameLine.text)
+        self.ui.exportLabel.text = text
+        _list_models_again()
+        return text
 
     def _follow(self, run: TrainingRun) -> None:
         """Show the curves and pictures of a run."""
@@ -189,6 +210,7 @@ class TrainingPanel:
         )  # fmt: skip
         ui.stopButton.enabled = running
         ui.previewButton.enabled = not running and not reason
+        ui.simulateButton.enabled = not running and bool(str(ui.labelMapsPath.currentPath))
         missing = self._reason_not_to_export(run)
         ui.exportButton.enabled = not running and not missing
         ui.exportButton.toolTip = missing or _("Measure the model and add it to the models of the module CMBNet.")

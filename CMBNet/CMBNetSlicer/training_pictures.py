@@ -8,7 +8,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-_WIDEST = 900  # pixels; curves are drawn wider than a panel
+_WIDEST = 420  # pixels, the width of a module panel; the button opens the whole picture
 
 
 class TrainingPictures:
@@ -25,6 +25,13 @@ class TrainingPictures:
         self._showing = False
         self.paths: list[Path] = []
         ui.pictureBox.currentTextChanged.connect(self._chosen)
+        ui.openPictureButton.clicked.connect(self._open)
+
+    @property
+    def path(self) -> Path | None:
+        """The picture that is chosen, if its file is there."""
+        index = int(self._ui.pictureBox.currentIndex)
+        return self.paths[index] if 0 <= index < len(self.paths) and self.paths[index].is_file() else None
 
     def load(self, run: str, collection: str) -> None:
         """List what is there now; the picture that is chosen stays chosen, and is read again."""
@@ -46,15 +53,20 @@ class TrainingPictures:
             self._ui.pictureBox.currentIndex = self.paths.index(path)
 
     def _chosen(self, _title: str = "") -> None:
-        index, label = int(self._ui.pictureBox.currentIndex), self._ui.trainPictureLabel
         if self._showing:
             return
-        if not 0 <= index < len(self.paths) or not self.paths[index].is_file():
+        path, label = self.path, self._ui.trainPictureLabel
+        self._ui.openPictureButton.enabled = path is not None
+        if path is None:
             label.text = _("No picture")
             return
-        picture = qt.QPixmap(str(self.paths[index]))
+        picture = qt.QPixmap(str(path))
         wide = picture.width() > _WIDEST
         label.pixmap = picture.scaledToWidth(_WIDEST, qt.Qt.SmoothTransformation) if wide else picture
+
+    def _open(self, _checked: bool = False) -> None:
+        if self.path is not None:
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.path)))
 
 
 def pictures_of(run: Path | None, collection: Path | None) -> list[tuple[str, Path]]:

@@ -20,6 +20,7 @@ def calls_of(
     matching: Matching,
     excused: np.ndarray,
     causes: Sequence[str],
+    candidate_scores: np.ndarray,
 ) -> list[Call]:
     """True positives and false positives in the order of the predictions, then the missed lesions.
 
@@ -29,6 +30,8 @@ def calls_of(
         (P,) unmatched predictions that count as neither true nor false.
     causes
         Known mimic of each prediction, empty where none is known.
+    candidate_scores
+        (R,) highest score of a candidate that may find each lesion, NaN where there is none.
     """
     about = _Describer(prediction, reference, relation)
     calls = []
@@ -43,7 +46,8 @@ def calls_of(
     found = set(matching.reference_of[matching.reference_of >= 0].tolist())
     for lesion in np.flatnonzero(~reference.ignore).tolist():
         if lesion not in found:
-            calls.append(about.missed(lesion, "missed in a merge" if matching.merged_away[lesion] else ""))
+            relation_name = "missed in a merge" if matching.merged_away[lesion] else ""
+            calls.append(about.missed(lesion, relation_name, candidate_scores[lesion]))
     return calls
 
 
@@ -101,7 +105,7 @@ class _Describer:
             cause=cause,
         )
 
-    def missed(self, number: int, relation: str) -> Call:
+    def missed(self, number: int, relation: str, candidate_score: float) -> Call:
         """A lesion without a prediction."""
         center = _point(self._sides["reference"].centers_ras[number])
         return Call(
@@ -110,6 +114,7 @@ class _Describer:
             reference_ras=center,
             reference_id=int(self._sides["reference"].ids[number]),
             reference_mm3=_number(self._volumes["reference"][number]),
+            candidate_score=_number(candidate_score),
             relation=relation,
             **self._looks("reference", number),
         )

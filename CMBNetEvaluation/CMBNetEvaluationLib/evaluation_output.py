@@ -55,7 +55,10 @@ def write_evaluation(
     """
     progress = progress or Progress()
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    methods = methods_paragraph(evaluation.results, evaluation.settings, metrics, compared=comparison is not None)
+    left_out = len(evaluation.pairs) - len(evaluation.results)
+    methods = methods_paragraph(
+        evaluation.results, evaluation.settings, metrics, compared=comparison is not None, left_out=left_out
+    )
     paths = _write_tables(folder, evaluation, metrics, comparison)
     figures = write_figures(folder, draw_figures, (evaluation.results, metrics, comparison), progress)
     if find_spec("jinja2") is None:

@@ -29,7 +29,12 @@ def software_versions() -> dict[str, str]:
 
 
 def methods_paragraph(
-    results: Sequence[ScanResult], settings: EvaluationSettings, metrics: Mapping[str, Any], *, compared: bool = False
+    results: Sequence[ScanResult],
+    settings: EvaluationSettings,
+    metrics: Mapping[str, Any],
+    *,
+    compared: bool = False,
+    left_out: int = 0,
 ) -> str:
     """The paragraph.
 
@@ -39,9 +44,13 @@ def methods_paragraph(
         From `evaluation.measure`.
     compared
         A second model was compared.
+    left_out
+        Scans that could not be evaluated.
     """
     sentences = (
         _data_sentence(metrics["detection"]["counts"]),
+        f"{number_of(left_out, 'further scan')} could not be evaluated and {_were(left_out)} left out."
+        * bool(left_out),
         f"{settings.rule.sentence()} {source_sentence(settings.rule)}",
         _threshold_sentence(settings),
         _DETECTION,

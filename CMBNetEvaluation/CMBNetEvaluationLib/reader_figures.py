@@ -44,6 +44,7 @@ def _agreement(axes: Axes, pairs: Sequence[Mapping[str, Any]]) -> None:
     axes.set_yticks(range(len(pairs)), [f"{entry['first']} / {entry['second']}" for entry in pairs], fontsize=8)
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     legend_above(axes, (("F1 of lesions", BLUE), ("Gwet's AC1 of places", ORANGE)))
+    axes.locator_params(axis="x", nbins=6)
     axes.set(xlabel="Agreement", xlim=(min(0.0, axes.get_xlim()[0]) - 0.02, 1.02))
     axes.grid(axis="x", alpha=0.3)
 
@@ -59,7 +60,7 @@ def _votes(axes: Axes, votes: Sequence[Mapping[str, Any]], n_readers: int) -> No
     axes.bar(numbers, doubted, bottom=sure, color=GREY, label="some reader unsure")
     axes.set_xticks(numbers)
     axes.set(xlabel=f"Readers of {n_readers} that call the place a microbleed", ylabel="Places")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, fontsize=8)
     axes.grid(axis="y", alpha=0.3)
 
 

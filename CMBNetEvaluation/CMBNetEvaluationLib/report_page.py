@@ -152,7 +152,7 @@ def _strata_section(metrics: Mapping[str, Any], figures: Mapping[str, bytes]) ->
     strata = metrics["strata"]
     note = (
         "Lesions are counted where the reference puts them, false positives where they lie; a hit whose two regions "
-        "differ stays one hit."
+        "differ stays one hit. In a stratum of few subjects the interval by bootstrap is too narrow: see the counts."
     )
     tables = [stratum_table(key, groups) for key, groups in strata.items()]
     return section("Strata", tables, figures, [f"strata_{key}" for key in strata], note)
@@ -188,6 +188,8 @@ def caption(scan_id: str, call: Call) -> str:
     parts = [scan_id, f"RAS {call.center_ras[0]:.1f}, {call.center_ras[1]:.1f}, {call.center_ras[2]:.1f}"]
     if call.score is not None:
         parts.append(f"score {call.score:.2f}")
+    if call.candidate_score is not None:
+        parts.append(f"best candidate {call.candidate_score:.2f}")
     parts += [text for text in (call.zone, call.region, call.relation) if text]
     if call.diameter_mm is not None:
         parts.append(f"{call.diameter_mm:.1f} mm")

@@ -14,7 +14,7 @@ from .calls import calls_of
 from .lesion_places import place_lesions
 from .lesion_sources import Prediction, read_decoys, read_prediction, read_reference
 from .lesions import LesionSet, no_lesions
-from .matching import gains_by_score, match, relate
+from .matching import Relation, gains_by_score, match, relate
 from .pairs import Pair
 from .regrid import check_same_place, regrid, same_grid
 from .rules import MatchingRule
@@ -101,7 +101,9 @@ def compare(
     if settings.rule.duplicates == "ignored":
         excused |= matching.duplicate
     causes = _causes(pair, called, settings)
-    calls = calls_of(called, reference, relation, matching, excused, causes)
+    candidates = None if ranked is None else relate(ranked, reference, settings.rule)
+    scores = _best_scores(ranked, candidates, len(reference))
+    calls = calls_of(called, reference, relation, matching, excused, causes, scores)
     return ScanResult(
         scan_id=pair.scan_id,
         subject_id=pair.subject_id,
@@ -111,14 +113,26 @@ def compare(
         calls=tuple(calls),
         n_ignored=int(reference.ignore.sum()),
         overlap=whole_overlap(called.subset(~matching.excused), reference),
-        ranking=None if ranked is None else ranking_of(ranked, reference, settings.rule),
+        ranking=_ranking(ranked, candidates, reference, settings.rule),
         warnings=tuple(warnings or ()),
     )
 
 
-def ranking_of(candidates: LesionSet, reference: LesionSet, rule: MatchingRule) -> Ranking:
-    """Which candidates are true and false at every threshold, matched optimally at each."""
-    relation = relate(candidates, reference, rule)
+def _best_scores(ranked: LesionSet | None, relation: Relation | None, n_reference: int) -> np.ndarray:
+    """(R,) highest score of the candidates that may find each lesion; NaN where there is none."""
+    best = np.full(n_reference, np.nan)
+    if ranked is not None and relation is not None and len(ranked):
+        scores = np.where(relation.allowed, ranked.scores[:, None], -np.inf).max(axis=0)
+        best[np.isfinite(scores)] = scores[np.isfinite(scores)]
+    return best
+
+
+def _ranking(
+    candidates: LesionSet | None, relation: Relation | None, reference: LesionSet, rule: MatchingRule
+) -> Ranking | None:
+    """Which candidates are true and false at every threshold, matched optimally at each; None without scores."""
+    if candidates is None or relation is None:
+        return None
     counted = ~reference.ignore
     excusable = relation.allowed[:, reference.ignore].any(axis=1)
     allowed = relation.allowed & counted

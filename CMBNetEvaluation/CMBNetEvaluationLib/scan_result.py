@@ -27,6 +27,8 @@ class Call:
         Numbers in the files.
     score
         Of the prediction.
+    candidate_score
+        Of a FN: the highest score of a candidate that the rule would let find it; None where nothing was proposed.
     distance_mm, iou, dice, surface_mm, hausdorff95_mm
         Between the two of a TP; None where one is a point.
     prediction_mm3, reference_mm3
@@ -51,6 +53,7 @@ class Call:
     prediction_id: int | None = None
     reference_id: int | None = None
     score: float | None = None
+    candidate_score: float | None = None
     distance_mm: float | None = None
     iou: float | None = None
     dice: float | None = None

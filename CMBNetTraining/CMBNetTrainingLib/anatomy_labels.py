@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from CMBNetLib.location import region_code
 from CMBNetLib.volume import Volume
+from CMBNetLib.white_matter import MIDLINE_HALF_WIDTH_MM, Hemisphere, white_matter_parts
 
 CSF_LABEL = 24
 FIRST_EXTRACEREBRAL_LABEL = 500
@@ -28,12 +29,6 @@ PAIRED_LABELS: dict[str, tuple[tuple[int, int], ...]] = {
 BRAINSTEM_LABELS = (16, 28, 60)
 MIDLINE_VENTRICLES = (14, 15, 72)
 WHITE_MATTER = (2, 41)
-# Distances in mm, chosen on the label maps so that the regions look as in an atlas of sections.
-CALLOSUM_MM = 5.0
-PERIVENTRICULAR_MM = 10.0
-CAPSULE_WIDTH_MM = 13.0
-EXTERNAL_CAPSULE_MM = 5.0
-MIDLINE_HALF_WIDTH_MM = 3.0
 
 
 def brain_mask(labels: Volume) -> np.ndarray:
@@ -63,41 +58,26 @@ def region_map(labels: Volume) -> Volume:
     return labels.with_array(codes, name="regions")
 
 
-def _distance(labels: Volume, codes: tuple[int, ...]) -> np.ndarray:
-    mask = np.isin(labels.array, codes)
-    return ndimage.distance_transform_edt(~mask, sampling=labels.spacing_mm[::-1]).astype(np.float32)
-
-
 def _white_matter(labels: Volume, codes: np.ndarray, side: str, white: int) -> None:
     """Split the cerebral white matter of one side, most specific structure last."""
     right = side == "right"
-    here = labels.array == white
-    ventricle = _distance(labels, (43,) if right else (4,))
-    codes[here & (ventricle <= PERIVENTRICULAR_MM)] = region_code("deep_white_matter", side)
-    across = _distance(labels, (WHITE_MATTER[0 if right else 1],))
-    callosum = here & (across <= CALLOSUM_MM)
-    codes[callosum] = region_code("corpus_callosum", side)
-    codes[callosum & (across <= MIDLINE_HALF_WIDTH_MM)] = region_code("corpus_callosum", "midline")
-    medial = _distance(labels, (49, 50) if right else (10, 11))
-    lentiform = _distance(labels, (51, 52) if right else (12, 13))
-    between = here & (medial + lentiform <= CAPSULE_WIDTH_MM) & (np.maximum(medial, lentiform) < 10.0)
-    lateral = _lateral_of_putamen(labels, right)
-    codes[between & ~lateral] = region_code("internal_capsule", side)
-    insula = _distance(labels, (42,) if right else (3,))
-    external = here & lateral & (lentiform <= EXTERNAL_CAPSULE_MM) & (insula <= 2 * EXTERNAL_CAPSULE_MM)
-    codes[external] = region_code("external_capsule", side)
-
-
-def _lateral_of_putamen(labels: Volume, right: bool) -> np.ndarray:
-    """Voxels at the outer side of the putamen: farther right (left) than the putamen voxel nearest to them."""
-    putamen = labels.array == (51 if right else 12)
-    nearest = ndimage.distance_transform_edt(
-        ~putamen, sampling=labels.spacing_mm[::-1], return_distances=False, return_indices=True
+    values, (i, j, k) = labels.array, labels.spacing_mm
+    parts = white_matter_parts(
+        Hemisphere(
+            white=values == white,
+            other_white=values == WHITE_MATTER[0 if right else 1],
+            ventricle=values == (43 if right else 4),
+            medial_nuclei=np.isin(values, (49, 50) if right else (10, 11)),
+            lentiform=np.isin(values, (51, 52) if right else (12, 13)),
+            putamen=values == (51 if right else 12),
+            cortex=values == (42 if right else 3),
+            right=right,
+            x_mm=labels.ijk_to_ras[0, :3],
+            spacing_kji=(k, j, i),
+        )
     )
-    k, j, i = np.ogrid[tuple(slice(n) for n in labels.array.shape)]
-    along_x = labels.ijk_to_ras[0, :3]
-    shift = (i - nearest[2]) * along_x[0] + (j - nearest[1]) * along_x[1] + (k - nearest[0]) * along_x[2]
-    return (shift > 0.9) if right else (shift < -0.9)
+    for (structure, at_midline), mask in parts.items():
+        codes[mask] = region_code(structure, "midline" if at_midline else side)
 
 
 def _brainstem(labels: Volume, codes: np.ndarray) -> None:

@@ -20,6 +20,8 @@ def collection_figure(records: Sequence[Mapping[str, Any]]) -> bytes:
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     burden, size, slices = figure.subplots(1, 3)
+    for axes in (burden, size):
+        axes.yaxis.get_major_locator().set_params(integer=True)
     datasets = sorted({str(record["dataset"]) for record in records})
     groups = [[record for record in records if record["dataset"] == name] for name in datasets]
     _draw_burden(burden, datasets, groups)
@@ -57,3 +59,6 @@ def _draw_slices(axes: Any, names: Sequence[str], groups: Sequence[Sequence[Mapp
         spacings = [sorted(record["source"]["spacing_mm"]) for record in records]
         axes.scatter([s[0] for s in spacings], [s[2] for s in spacings], s=18, alpha=0.6, label=name)
     axes.set(xlabel="smallest voxel edge (mm)", ylabel="largest voxel edge (mm)", title="Voxels")
+    # One grid alone would be drawn on an axis of hundredths of a millimetre.
+    axes.set_xlim(0, 1.1 * max([1.0, *axes.get_xlim()]))
+    axes.set_ylim(0, 1.1 * max([1.0, *axes.get_ylim()]))

@@ -10,12 +10,15 @@ from .layout_bids import Bids
 from .layout_dou import Dou
 from .layout_momeni import Momeni
 from .layout_negative import ReportNegative
+from .layout_readings import ReaderReadings
 from .layout_redbrick import RedBrick
 from .layout_rodeja import Rodeja
 from .layout_valdo import Valdo
 from .source_scan import Layout
 
-LAYOUTS: tuple[Layout, ...] = (Valdo(), Dou(), Momeni(), Rodeja(), RedBrick(), ReportNegative(), Bids())
+LAYOUTS: tuple[Layout, ...] = (
+    Valdo(), Dou(), Momeni(), Rodeja(), RedBrick(), ReportNegative(), Bids(), ReaderReadings()
+)  # fmt: skip
 AUTO = "auto"
 
 

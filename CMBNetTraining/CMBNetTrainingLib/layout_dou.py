@@ -10,6 +10,7 @@ import numpy as np
 from CMBNetLib.errors import InputError
 
 from .layout_files import by_key, find_folder, images_below, paired
+from .mat_file import read_matrix
 from .source_scan import Listing, Problem, SourcePoint, SourceScan, checked_listing
 
 _NUMBER = re.compile(r"\d+")
@@ -56,7 +57,7 @@ def read_centres(path: Path) -> tuple[SourcePoint, ...]:
     InputError
         The file is no MATLAB file, has no ``cen``, or ``cen`` is no N x 3 table of finite numbers.
     """
-    centres = _matrix(path)
+    centres = read_matrix(path, "cen")
     if centres.size == 0:
         return ()
     if centres.ndim != 2 or centres.shape[1] != 3 or centres.dtype.kind not in "iuf":
@@ -67,19 +68,6 @@ def read_centres(path: Path) -> tuple[SourcePoint, ...]:
         SourcePoint(f"{path.name} row {row + 1}", (float(i) - 1, float(j) - 1, float(k) - 1))
         for row, (i, j, k) in enumerate(centres.tolist())
     )
-
-
-def _matrix(path: Path) -> np.ndarray:
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path, variable_names=["cen"])
-    # scipy's reader of damaged files raises nearly anything, down to TypeError and zlib.error.
-    except Exception as error:
-        raise InputError(f"{path.name} cannot be read as a MATLAB file ({error}); copy it again.") from error
-    if "cen" not in content:
-        raise InputError(f"{path.name} has no variable 'cen'; is it the ground truth of this data set?")
-    return np.asarray(content["cen"])
 
 
 def _number(stem: str) -> str | None:

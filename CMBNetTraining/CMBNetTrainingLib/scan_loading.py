@@ -132,8 +132,9 @@ def _point_marks(points: Sequence[SourcePoint], scan: Volume, what: str) -> list
     marks, outside = [], []
     for point in points:
         position = np.asarray([point.position], dtype=float)
-        ras = scan.ras_from_ijk(position) if point.in_voxels else position
-        ijk = scan.ijk_from_ras(ras)[0]
+        with np.errstate(over="ignore", invalid="ignore"):  # 1e308 in a table is outside, and told as that below
+            ras = scan.ras_from_ijk(position) if point.in_voxels else position
+            ijk = scan.ijk_from_ras(ras)[0]
         if not np.isfinite(ijk).all() or (ijk < -0.5).any() or (ijk >= np.asarray(scan.shape_ijk) - 0.5).any():
             outside.append(f"{point.source_id} at voxel ({', '.join(f'{value:.1f}' for value in ijk)})")
             continue

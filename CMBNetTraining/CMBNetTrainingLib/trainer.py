@@ -95,7 +95,8 @@ class _Run:
         classes, fresh = config.network.classes, config.sampling.fresh_lesions
         self.maker = PatchMaker(self.scans, sampling, config.augmentation, classes, fresh)
         self._resume()
-        self.log = TrainingLog(self.folder, self.state.step) if team.is_first else None
+        validated = self.state.step - self.state.to_validate
+        self.log = TrainingLog(self.folder, self.state.step, validated) if team.is_first else None
 
     def result(self) -> TrainingState:
         """Do what is left to do."""
@@ -116,11 +117,16 @@ class _Run:
         config, state = self.config, self.state
         plan = self._plan(phase)
         every = config.validation.every or phase.steps
-        while state.phase_step < phase.steps and not self._is_over(phase):
-            stop = min(phase.steps, (state.phase_step // every + 1) * every)
-            self._run_segment(phase, plan, range(state.phase_step, stop), total)
+        while state.to_validate or (state.phase_step < phase.steps and not self._is_over(phase)):
+            if not state.to_validate:
+                stop = min(phase.steps, (state.phase_step // every + 1) * every)
+                self._run_segment(phase, plan, range(state.phase_step, stop), total)
             if config.validation.every:
+                # Saved before: a run that is stopped while it validates goes on with the validation.
+                state.to_validate = True
+                self._save()
                 self._validate(phase)
+                state.to_validate = False
             self._save()
 
     def _run_segment(self, phase: PhaseConfig, plan: PatchPlan, steps: range, total: int) -> None:
@@ -132,7 +138,7 @@ class _Run:
         for step in steps:
             if self._is_cancelled():
                 self._save()
-                raise Cancelled(f"Stopped at step {self.state.step}; the same command goes on from there.")
+                raise self._stopped()
             asked = time.monotonic()
             images, classes, slice_mm = next(loader)
             waited += time.monotonic() - asked
@@ -167,6 +173,9 @@ class _Run:
     def _is_over(self, phase: PhaseConfig) -> bool:
         return bool(phase.patience) and self.state.without_gain >= phase.patience
 
+    def _stopped(self) -> Cancelled:
+        return Cancelled(f"Stopped at step {self.state.step}; the same command goes on from there.")
+
     def _is_cancelled(self) -> bool:
         # All processes of a team are sent the signal, but not at the same step.
         return self.team.told_by_first(float(self.progress.cancelled)) > 0
@@ -174,6 +183,13 @@ class _Run:
     # --- validation --------------------------------------------------------------------------------------------------
 
     def _validate(self, phase: PhaseConfig) -> None:
+        try:
+            self._share_findings(phase, self._measured(phase))
+        except Cancelled:
+            raise self._stopped() from None
+
+    def _measured(self, phase: PhaseConfig) -> dict[str, float]:
+        """What the first process measures; best checkpoints, gallery and hard negatives come with it."""
         measured: dict[str, float] = {}
         if self.team.is_first:
             self.progress.stage("validation", f"Validating at step {self.state.step}")
@@ -187,7 +203,7 @@ class _Run:
                 draw_false_calls(validated, measured.get("threshold", 0.5), folder, self.config.validation.gallery)
             self._keep_best(measured)
             self._mine()
-        self._share_findings(phase, measured)
+        return measured
 
     def _keep_best(self, measured: dict[str, float]) -> None:
         for name in self.config.validation.checkpoints:

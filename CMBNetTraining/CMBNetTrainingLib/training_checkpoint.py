@@ -27,6 +27,8 @@ class TrainingState:
     ----------
     phase, phase_step, step : int
         Number of the phase, steps done in it and in all.
+    to_validate : bool
+        The steps before a validation are done, the validation is not.
     seconds : float
         Spent on learning so far.
     best : dict
@@ -44,6 +46,7 @@ class TrainingState:
     phase: int = 0
     phase_step: int = 0
     step: int = 0
+    to_validate: bool = False
     seconds: float = 0.0
     best: dict[str, dict[str, float]] = field(default_factory=dict)
     without_gain: int = 0

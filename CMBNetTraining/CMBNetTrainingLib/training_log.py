@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from CMBNetLib.errors import InputError
 from CMBNetLib.files import atomic_output
 from CMBNetTrainingLib.tensorboard_events import EventFile
 
@@ -25,20 +26,22 @@ class TrainingLog:
 
     Parameters
     ----------
-    last_step
-        Rows beyond it are removed: a killed run logs steps that the resumed one does again.
+    last_step, last_validation
+        Rows beyond these steps are removed: a killed run logs what the resumed one does again.
     """
 
-    def __init__(self, folder: Path, last_step: int) -> None:
+    def __init__(self, folder: Path, last_step: int, last_validation: int) -> None:
         self.folder = folder
-        for name, columns in (("log.csv", STEPS), ("validation.csv", VALIDATIONS)):
-            kept = [row for row in read_log(folder / name) if float(row["step"]) <= last_step]
+        for name, columns, last in (
+            ("log.csv", STEPS, last_step), ("validation.csv", VALIDATIONS, last_validation)
+        ):  # fmt: skip
+            kept = [row for row in read_log(folder / name) if float(row["step"]) <= last]
             with atomic_output(folder / name) as temporary:
                 temporary.write_text(_csv(columns, kept, header=True), encoding="utf-8", newline="\n")
         self._events = EventFile(folder / "events")
 
     def step(self, row: Mapping[str, Any]) -> None:
-        """Append a row about the steps since the one before."""
+        """Append a row about the steps since the one before; `InputError` where the disk is full."""
         self._write("log.csv", STEPS, row, "train")
 
     def validation(self, row: Mapping[str, Any]) -> None:
@@ -53,10 +56,16 @@ class TrainingLog:
             temporary.write_bytes(picture)
 
     def _write(self, name: str, columns: tuple[str, ...], row: Mapping[str, Any], group: str) -> None:
-        with (self.folder / name).open("a", encoding="utf-8", newline="") as stream:
-            stream.write(_csv(columns, [row], header=False))
         numbers = {key: row[key] for key in columns if key in row and key not in (*_TEXT, "step")}
-        self._events.scalars(int(row["step"]), {f"{group}/{key}": float(value) for key, value in numbers.items()})
+        try:
+            with (self.folder / name).open("a", encoding="utf-8", newline="") as stream:
+                stream.write(_csv(columns, [row], header=False))
+            self._events.scalars(int(row["step"]), {f"{group}/{key}": float(value) for key, value in numbers.items()})
+        except OSError as error:
+            raise InputError(
+                f"Cannot write the log of the run in {self.folder}: {error.strerror or error}. The checkpoints are as "
+                "they were; make room, then the same command goes on."
+            ) from error
 
 
 def read_log(path: Path) -> list[dict[str, str]]:

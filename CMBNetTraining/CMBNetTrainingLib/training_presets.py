@@ -62,10 +62,10 @@ PRESETS = {
         network=NetworkConfig(filters=(8, 16, 32), pixel_mm=1.0, thinnest_slice_mm=2.0),
         sampling=SamplingConfig(pixels=48, slices=12),
         optimiser=OptimiserConfig(average_decay=0.98),
-        validation=ValidationConfig(every=200, checkpoints=("froc",), mined_scans=2),
+        validation=ValidationConfig(every=500, checkpoints=("average_precision",), gallery=12, mined_scans=4),
         synthesis=SynthesisConfig(
             scans_per_map=4, microbleeds=25.0, fine_mm=1.0, pixel_mm=1.0, slice_mm=(2.0,), validation_maps=1
         ),
-        phases=(PhaseConfig(steps=600, learning_rate=1e-2, warm_up=20),),
+        phases=(PhaseConfig(steps=1500, learning_rate=1e-2, warm_up=20),),
     ),
 }

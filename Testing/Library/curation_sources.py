@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from CMBNetLib.review_results import write_table
+from CMBNetLib.review_training import MANIFEST, MIMICS
 from CMBNetLib.volume import Volume, write_volume
 from head_phantom import SPOTS_RAS, head
 
@@ -173,6 +175,26 @@ def make_bids(root: Path) -> int:
     return 3 * len(SPOTS_RAS)
 
 
+def make_readings(root: Path) -> int:
+    """Two cases as the review room exports them: numbered masks, one mimic and one unsure finding."""
+    rows, mimics = [], []
+    for number, spots in ((1, SPOTS_RAS), (2, ())):
+        name = f"sub-{number:02d}_swi"
+        volume = scan(80 + number, spots)
+        image = save(volume, root / "scans" / f"{name}.nii.gz")
+        save(mask(volume, spots, numbered=True), root / "labels" / f"{name}.nii.gz")
+        rows.append({
+            "scan_id": name, "subject_id": f"sub-{number:02d}", "image": str(image.resolve()),
+            "label": f"labels/{name}.nii.gz", "dataset": "readings", "sequence": "SWI", "field_strength_t": 3.0,
+            "role": "real", "split": "train", "n_microbleeds": len(spots),
+        })  # fmt: skip
+    for verdict, kind in (("not", "vein"), ("unsure", None)):
+        mimics.append({"scan_id": "sub-01_swi", "x": 0, "y": 30, "z": 20, "verdict": verdict, "mimic": kind})
+    write_table(root / "manifest.csv", MANIFEST, rows)
+    write_table(root / "mimics.csv", MIMICS, mimics)
+    return len(SPOTS_RAS)
+
+
 # Layout -> what writes it (returns the number of microbleeds) and the number of scans.
 MAKERS: dict[str, tuple[Callable[[Path], int], int]] = {
     "valdo": (make_valdo, 2),
@@ -182,4 +204,5 @@ MAKERS: dict[str, tuple[Callable[[Path], int], int]] = {
     "redbrick": (make_redbrick, 1),
     "negative": (make_negative, 2),
     "bids": (make_bids, 3),
+    "readings": (make_readings, 2),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from CMBNetLib.anatomy import find_anatomy, find_brain
+from CMBNetLib.anatomy import find_anatomy
+from CMBNetLib.brain_mask import find_brain
 from CMBNetLib.errors import InputError
 from CMBNetLib.volume import Volume, resample_to
 from head_phantom import brain_of, head

@@ -11,10 +11,16 @@ import pytest
 
 import curation_sources as sources
 from CMBNetLib.errors import InputError
+from CMBNetLib.readings import ReadingHeader, ReadingStore, readings_path
+from CMBNetLib.review_case import CaseReview
+from CMBNetLib.review_gathering import gather
+from CMBNetLib.review_loading import read_case
+from CMBNetLib.review_training import export_training
 from CMBNetTrainingLib.dataset_layouts import LAYOUTS, choose_layout
 from CMBNetTrainingLib.scan_loading import load_scan
 from CMBNetTrainingLib.source_scan import Listing, SourceError, SourceScan
 from head_phantom import SPOTS_RAS
+from review_cases import a_worklist, dots_of, ticking_clock
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +128,43 @@ def test_bids_reads_sidecars_sessions_and_columns_of_the_table(roots) -> None:
     assert len(third.marks) == 3
 
 
+def test_readings_keep_mimics_and_leave_out_what_readers_were_unsure_of(roots) -> None:
+    scans = by_id(listed(roots["readings"], "readings"))
+    first, second = (load_scan(scan) for scan in scans.values())
+    assert [mark.attributes for mark in first.mimics] == [{"Type": "vein"}]
+    assert first.scan.metadata["sequence"] == "SWI"
+    assert {scan.subject_id for scan in scans.values()} == {"readings-sub-01", "readings-sub-02"}
+    assert second.marks == ()
+
+
+def test_what_the_review_room_exports_is_a_data_set(tmp_path: Path) -> None:
+    worklist = a_worklist(tmp_path, 1, seed=2)
+    (case,) = worklist.cases
+    loaded = read_case(case, dots_of)
+    header = ReadingHeader(case.case_id, "ann", 1, loaded.fingerprint)
+    with ReadingStore(readings_path(case.folder, "ann"), header) as store:
+        review = CaseReview(store, loaded.source, clock=ticking_clock())
+        review.decide("microbleed")
+        review.finish()
+    export_training(gather(worklist), tmp_path / "train", None, dots_of)
+    (scan,) = listed(tmp_path / "train", "auto").scans
+    taken = load_scan(scan)
+    assert len(taken.marks) == taken.n_in_source == 1
+    assert np.linalg.norm(np.subtract(taken.marks[0].center_ras, loaded.source.candidates[0].point_ras)) < 0.5
+
+
+def test_damaged_exports_of_readings_are_named(copy_of) -> None:
+    root = copy_of("readings")
+    (root / "labels" / "sub-01_swi.nii.gz").unlink()
+    manifest = (root / "manifest.csv").read_text()
+    (root / "manifest.csv").write_text(manifest.replace("sub-02,", ",", 1))
+    assert codes(listed(root, "readings")) == [
+        ("readings-sub-01_swi", "missing_label"), ("readings-sub-02_swi", "damaged"),
+    ]  # fmt: skip
+    (root / "mimics.csv").write_text("scan_id,x,y\n")
+    assert codes(listed(root, "readings")) == [("readings-manifest.csv", "damaged")]
+
+
 def test_a_folder_of_nothing_gets_a_sentence_for_every_reader(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         choose_layout(tmp_path)
@@ -156,6 +199,11 @@ def test_missing_and_double_files_are_named(copy_of) -> None:
     bids = copy_of("bids")
     (bids / "sub-01" / "anat" / "sub-01_T2starw.nii.gz").unlink()
     assert codes(listed(bids, "bids")) == [("bids-sub-01_label-CMB_mask", "missing_image")]
+
+    negative = copy_of("negative")
+    shutil.copy(negative / "Data" / "s1" / "a_SWI_1.nii.gz", negative / "Data" / "s1" / "a_SWI_2.nii.gz")
+    (negative / "Data" / "s3").mkdir()
+    assert codes(listed(negative, "negative")) == [("negative-s1", "duplicate"), ("negative-s3", "missing_image")]
 
 
 def test_momeni_names_bad_rows_missing_images_and_missing_rows(copy_of) -> None:

@@ -112,6 +112,7 @@ def test_tables_hold_every_scan_lesion_and_measure(results: Path) -> None:
     # Predicted one voxel to the right of the reference: the centres are 1 mm apart, two of three columns are common.
     assert (calls[0]["distance_mm"], calls[0]["dice"], calls[0]["score"]) == ("1", "0.6666666667", "0.8999999762")
     assert (calls[1]["x"], calls[1]["y"], calls[1]["z"]) == ("26", "26", "29")
+    assert [row["candidate_score"] for row in calls] == [""] * 4
     measures = {(row["section"], row["measure"]): row for row in rows(results / "metrics.csv")}
     assert measures["detection.pooled", "precision"]["value"] == "0.5"
     assert measures["classification.1", "specificity"]["value"] == "0.5"
@@ -157,6 +158,15 @@ def test_two_runs_write_the_same_bytes_but_for_the_time(study: Path, results: Pa
             differing.append(name.name)
             assert STAMP.sub(b"", one) == STAMP.sub(b"", other), name
     assert set(differing) <= {"evaluation.json", "report.html"}
+
+
+def test_a_missed_lesion_tells_of_the_candidate_that_was_not_called(study: Path, tmp_path: Path) -> None:
+    """With a threshold above 0.9 the lesion that was found at 0.9 is missed, and its candidate is named."""
+    images = ["--images", study / "images", "--threshold", "0.95"]
+    assert evaluate(study, tmp_path / "out", *images) == 0
+    missed = [row for row in rows(tmp_path / "out" / "lesions.csv") if row["outcome"] == "FN"]
+    assert [row["candidate_score"][:4] for row in missed] == ["0.89", "", ""]
+    assert "best candidate 0.90" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_table_of_pairs_gives_what_folders_give(study: Path, results: Path, tmp_path: Path) -> None:
@@ -212,6 +222,17 @@ def test_two_models_with_scores_are_compared_by_their_froc(study: Path, tmp_path
     assert [score / 2 for score in first["thresholds"]] == pytest.approx(second["thresholds"])
     assert (tmp_path / "out" / "figures" / "comparison_froc.png").stat().st_size > 5000
     assert "ranked by the false positives per scan" in document(tmp_path / "out")["methods"]
+
+
+def test_methods_say_how_many_scans_were_left_out(study: Path, tmp_path: Path) -> None:
+    write_points(tmp_path / "predictions" / "sub-2_swi.csv", [])
+    (tmp_path / "predictions" / "sub-3_swi.csv").write_text("a,b\n1,2\n")
+    write_points(tmp_path / "predictions" / "sub-9_swi.csv", [])
+    folders = ["--predictions", tmp_path / "predictions", "--references", study / "references"]
+    assert main(["evaluate", *map(str, folders), "-o", str(tmp_path / "out"), "--no-gallery"]) == 0
+    methods = document(tmp_path / "out")["methods"]
+    assert "3 scans of 2 subjects" in methods
+    assert "2 further scans could not be evaluated and were left out." in methods
 
 
 @pytest.mark.parametrize(

@@ -79,14 +79,22 @@ def test_a_model_beside_itself_does_not_differ() -> None:
         assert difference.p == (None if name == "average_precision" else 1.0), name
 
 
-def test_a_much_better_model_is_told_apart_and_the_scale_of_its_scores_does_not_matter() -> None:
+def test_a_much_better_model_is_told_apart() -> None:
     good, poor = random_model(4, 1.0, 30), random_model(5, 0.0, 30)
-    plain = compare_models(poor, good, permutations=999)["metrics"]
-    shrunk = compare_models(poor, rescaled(good, 0.1), permutations=999)["metrics"]
-    assert plain["mean_sensitivity"].p < 0.01
-    assert plain["mean_sensitivity"].low > 0
-    assert shrunk["mean_sensitivity"] == plain["mean_sensitivity"]
-    assert {f"sensitivity_at_{rate:g}" for rate in RATES} < set(plain)
+    metrics = compare_models(poor, good, permutations=999)["metrics"]
+    assert metrics["mean_sensitivity"].p < 0.01
+    assert metrics["mean_sensitivity"].low > 0
+    assert {f"sensitivity_at_{rate:g}" for rate in RATES} < set(metrics)
+
+
+def test_the_scale_of_the_scores_does_not_matter() -> None:
+    """Divided by ten or not: the scores of a model say nothing but the order of its candidates."""
+    first, second = random_model(6, 0.6), random_model(7, 0.5)
+    plain = compare_models(first, second, permutations=999)["metrics"]
+    shrunk = compare_models(first, rescaled(second, 0.1), permutations=999)["metrics"]
+    for name in ("mean_sensitivity", "sensitivity_at_0.5", "sensitivity_at_1"):
+        assert shrunk[name] == plain[name], name
+    assert 0.02 < plain["mean_sensitivity"].p < 0.98
 
 
 def test_the_test_of_the_froc_keeps_its_level() -> None:

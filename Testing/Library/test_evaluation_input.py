@@ -199,6 +199,16 @@ def test_false_positives_are_named_after_the_mimic_they_lie_on(tmp_path: Path, r
     assert [(call.outcome, call.cause) for call in result.calls] == [("TP", ""), ("FP", "vein"), ("FP", ""), ("FN", "")]
 
 
+def test_what_a_reader_rejected_names_the_false_positives_there(tmp_path: Path, reference: Path) -> None:
+    """A readings file as decoys: what the reader called a vein lies 2 mm from one of the two false positives."""
+    from reading_study import no, write_reading
+
+    prediction = write_points(tmp_path / "p.csv", [CENTRES[0], (5, 30, 9), (35, 5, 40)])
+    decoys = write_reading(tmp_path / "decoys", "scan", "anna", [no((5, 32, 9), 3)])
+    result = one(prediction, reference, decoys=decoys)
+    assert [(call.outcome, call.cause) for call in result.calls] == [("TP", ""), ("FP", "vein"), ("FP", ""), ("FN", "")]
+
+
 # --- bad files ---
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,19 @@ def test_the_command_writes_tables_consensus_and_a_page(three: Path, tmp_path: P
         measures = {(row["section"], row["measure"]): row["value"] for row in csv.DictReader(stream)}
     assert measures["against_reference.anna.pooled", "sensitivity"] == "1"
     assert measures["times.without assistance", "mean_s"] == "20"
+
+
+def test_two_runs_write_the_same_bytes_but_for_the_time(three: Path, tmp_path: Path) -> None:
+    write_points(tmp_path / "references" / "sub-1_points.csv", [P1, P2])
+    folders = ["--readings", three, "--references", tmp_path / "references", "-o"]
+    stamp = re.compile(rb"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
+    written = []
+    for name in ("one", "two"):
+        assert main(["evaluate", *map(str, [*folders, tmp_path / name])]) == 0
+        files = [path for path in sorted((tmp_path / name).rglob("*")) if path.is_file()]
+        written.append({path.relative_to(tmp_path / name): stamp.sub(b"", path.read_bytes()) for path in files})
+    assert len(written[0]) > 12
+    assert written[0] == written[1]
 
 
 def test_a_model_without_a_file_found_nothing_and_that_is_told(three: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from CMBNetLib.atlas import fit_regions, load_atlas
 from CMBNetLib.errors import InputError
 from CMBNetLib.location import ANATOMY, decode_region, locate, region_code
 from CMBNetLib.taxonomy import SIDES, ZONES, load_taxonomy
-from CMBNetLib.volume import Volume
+from CMBNetLib.volume import Volume, read_labels
 from detection_example import example_anatomy, head_grid, ras_grid, region_map
 
 OBLIQUE = np.array([[0.0, 0.2873, 0.9578], [-1.0, 0.0, 0.0], [0.0, -0.9578, 0.2873]])
@@ -166,6 +166,85 @@ def test_every_zone_of_the_scale_can_be_found_in_the_atlas() -> None:
     sites = [bombs.site_of(decode_region(int(code))[0]) for code in np.unique(atlas.regions.array)]
     assert {site.zone for site in sites if site is not None} == set(ZONES)
     assert {site.id for site in sites if site is not None} == {site.id for site in bombs.sites}
+
+
+# Structures that the limbs of the internal capsule run between.
+LIMBS = {"posterior": ("thalamus", "pallidum"), "anterior": ("caudate", "putamen")}
+WHITE = ("subcortical_white_matter", "deep_white_matter", "internal_capsule", "external_capsule")
+# FreeSurfer codes, left and right.
+LABEL_CODES = {
+    "thalamus": (10, 49), "caudate": (11, 50), "putamen": (12, 51), "pallidum": (13, 52), "white": (2, 41)
+}  # fmt: skip
+
+
+def capsule_points(regions: Volume, masks: dict[str, np.ndarray], side: str) -> list[tuple[str, np.ndarray]]:
+    """Points known by anatomy alone: white matter between two nuclei, and the first beyond the putamen outwards."""
+    centre = {name: ras_grid(regions)[mask].mean(axis=0) for name, mask in masks.items() if name != "white"}
+    found = []
+    for first, second in LIMBS.values():
+        line = np.linspace(centre[first], centre[second], 200)
+        white = _values_at(regions, masks["white"], line)
+        found.append(("internal_capsule", line[white].mean(axis=0)))
+    outwards = np.array([-1.0 if side == "left" else 1.0, 0, 0])
+    starts = [centre["putamen"] + (0, dy, dz) for dy in range(-12, 13, 3) for dz in range(-9, 10, 3)]
+    layers = [_layer_beyond(regions, masks, start + np.linspace(0, 25, 251)[:, None] * outwards) for start in starts]
+    # The layer between putamen and insula is thinner than a voxel in some places; where it is widest it must be named.
+    found.append(("external_capsule", max(layers, key=len).mean(axis=0)))
+    return found
+
+
+def _layer_beyond(regions: Volume, masks: dict[str, np.ndarray], line: np.ndarray) -> np.ndarray:
+    """The white matter right beyond the putamen on a line, before the cortex; empty where the line misses it."""
+    putamen = np.flatnonzero(_values_at(regions, masks["putamen"], line))
+    if not len(putamen):
+        return line[:0]
+    beyond = line[putamen.max() + 1 :]
+    white = _values_at(regions, masks["white"], beyond)
+    end = int(np.argmin(white)) if not white.all() else len(white)
+    return beyond[:end] if end <= 60 else line[:0]
+
+
+def _values_at(volume: Volume, mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    kji = np.rint(volume.ijk_from_ras(points)).astype(int)[:, ::-1]
+    inside = np.all((kji >= 0) & (kji < mask.shape), axis=1)
+    return inside & mask[tuple(np.where(inside[:, None], kji, 0).T)]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_both_capsules_are_named_in_the_shipped_atlas(side: str) -> None:
+    regions = load_atlas().regions
+    masks = {name: regions.array == region_code(name, side) for name in LABEL_CODES if name != "white"}
+    masks["white"] = np.isin(regions.array, [region_code(name, side) for name in WHITE])
+    points = capsule_points(regions, masks, side)
+    places = locate(np.array([point for _, point in points]), region_map(regions))
+    assert [(place.zone, place.region, place.side) for place in places] == [
+        ("deep", name, side) for name, _ in points
+    ]
+    assert {name for name, _ in points} == {"internal_capsule", "external_capsule"}
+
+
+@pytest.mark.parametrize("number", ["01", "09"])
+def test_both_capsules_are_named_in_label_maps_of_people(shared_data: Path, number: str) -> None:
+    from CMBNetTrainingLib import anatomy_labels
+
+    labels = deep_part(read_labels(shared_data / "label_maps" / f"training_seg_{number}.nii.gz"))
+    anatomy = region_map(anatomy_labels.region_map(labels))
+    for index, side in enumerate(("left", "right")):
+        masks = {name: labels.array == codes[index] for name, codes in LABEL_CODES.items()}
+        points = capsule_points(labels, masks, side)
+        places = locate(np.array([point for _, point in points]), anatomy)
+        assert [(place.region, place.side) for place in places] == [(name, side) for name, _ in points]
+
+
+def deep_part(labels: Volume) -> Volume:
+    """The label map within 12 mm of the deep nuclei: a whole head takes a minute."""
+    nuclei = np.isin(labels.array, [code for name, pair in LABEL_CODES.items() if name != "white" for code in pair])
+    kji = np.argwhere(nuclei)
+    low, high = kji.min(axis=0) - 12, kji.max(axis=0) + 13
+    matrix = labels.ijk_to_ras.copy()
+    matrix[:3, 3] = labels.ras_from_ijk(low[None, ::-1].astype(float))[0]
+    k, j, i = (slice(a, b) for a, b in zip(low, high, strict=True))
+    return Volume(np.ascontiguousarray(labels.array[k, j, i]), matrix)
 
 
 def test_a_mask_too_small_for_a_brain_is_refused() -> None:

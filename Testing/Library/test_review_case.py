@@ -10,7 +10,7 @@ import pytest
 from CMBNetLib.errors import InputError
 from CMBNetLib.reading_events import Part
 from CMBNetLib.readings import read_readings
-from CMBNetLib.review_candidates import CandidateSource
+from CMBNetLib.review_candidates import NO_CANDIDATES, CandidateSource
 from CMBNetLib.review_terms import ReviewTerms
 from review_cases import CENTERS, a_review, a_scan, a_source, ball
 
@@ -247,3 +247,16 @@ def test_a_sites_own_scale_is_used_and_a_bad_one_refused(tmp_path: Path) -> None
     bad.write_text(text.replace('"code"', '"kode"'))
     with pytest.raises(InputError, match=r"has no code\. Give scheme, value and meaning"):
         ReviewTerms.load(bad)
+
+
+def test_a_region_that_becomes_known_late_is_stored_when_the_case_is_finished(tmp_path: Path) -> None:
+    known: list[str] = []
+    review = a_review(tmp_path, source=NO_CANDIDATES, locate=lambda _point: known[0] if known else None)
+    key = review.add((1.0, 2.0, 3.0))
+    review.decide("microbleed")
+    assert review.store.state.finding(key).region is None
+    known.append("thalamus")
+    assert review.finding(key).region == "thalamus"
+    review.finish()
+    assert review.store.state.finding(key).region == "thalamus"
+    assert review.store.state.finished

@@ -44,7 +44,6 @@ def test_a_key_can_be_changed_and_survives_a_session() -> None:
     keys.rebind("microbleed", "ctrl+f5")
     assert keys.key("microbleed") == "Ctrl+F5"
     assert (keys.action("Ctrl+F5"), keys.action("M")) == ("microbleed", None)
-    assert keys.labelled("microbleed") == "Microbleed [Ctrl+F5]"
     again = KeyBindings(keys.changes())
     assert again.items() == keys.items()
     again.reset()

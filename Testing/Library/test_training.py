@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +17,9 @@ import torch
 from CMBNetLib.errors import Cancelled, InputError
 from CMBNetLib.inference import threads
 from CMBNetLib.progress import Progress
+from CMBNetTrainingLib import trainer
 from CMBNetTrainingLib.trainer import train
-from CMBNetTrainingLib.training_checkpoint import LAST, checkpoint_path, read_checkpoint, write_checkpoint
+from CMBNetTrainingLib.training_checkpoint import LAST, checkpoint_path, read_checkpoint
 from CMBNetTrainingLib.training_config import PhaseConfig, TrainingConfig, ValidationConfig
 from CMBNetTrainingLib.training_log import read_log
 from CMBNetTrainingLib.training_manifest import ScanEntry, read_manifests
@@ -27,15 +27,6 @@ from training_child import shared
 from training_phantoms import small_config, write_collection
 
 CHILD = Path(__file__).with_name("training_child.py")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums over several threads may end in other last bits; what is compared here to the bit uses one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +102,24 @@ def test_a_stopped_run_saves_and_goes_on(entries: list[ScanEntry], finished: Pat
     assert same_tensors(tmp_path, finished)
 
 
+@pytest.mark.parametrize("what", ["validate_scans", "candidates_of"])
+def test_a_run_stopped_while_it_validates_goes_on_with_the_validation(
+    what: str, entries: list[ScanEntry], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_arguments: object) -> None:
+        raise Cancelled
+
+    # Before the figures are there, and after they were logged, while hard negatives are looked for.
+    with monkeypatch.context() as changed:
+        changed.setattr(trainer, what, stop)
+        with pytest.raises(Cancelled, match="step 10"):
+            train(small_config(tmp_path), entries, Progress())
+    assert read_checkpoint(checkpoint_path(tmp_path, LAST))[1]["step"] == 10
+    train(small_config(tmp_path), entries, Progress())
+    assert same_tensors(tmp_path, finished)
+    assert read_log(tmp_path / "validation.csv") == read_log(finished / "validation.csv")
+
+
 def test_data_workers_change_no_bit(
     entries: list[ScanEntry], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,21 +175,40 @@ def test_phases_use_their_roles_and_end_early(entries: list[ScanEntry], tmp_path
     assert state.step == 15
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(entries: list[ScanEntry], finished: Path, tmp_path: Path) -> None:
-    first = small_config(tmp_path, validation=ValidationConfig(every=0))
-    train(first, entries, Progress())
-    before = checkpoint_path(tmp_path, LAST).read_bytes()
-    tensors, header = read_checkpoint(checkpoint_path(tmp_path, LAST))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # The system refuses to write more than this, as a full disk does.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+class FullDisk(Progress):
+    """From the given part of the run on, the system refuses to write files of more than so many bytes."""
+
+    def __init__(self, fraction: float, most_bytes: int) -> None:
+        super().__init__()
+        self._from, self._most = fraction, most_bytes
+        self._limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def advance(self, fraction: float) -> None:
+        super().advance(fraction)
+        if fraction >= self._from:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self._most, self._limits[1]))
+
+    def room(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._limits)
+
+
+# Checkpoints are written at steps 10, 15 and 20, the log at 10 and, before the checkpoint, at 20.
+@pytest.mark.parametrize(
+    ("fraction", "step", "message"), [(0.65, 10, r"Cannot write .*last\.safetensors"), (0.8, 15, "log of the run")]
+)
+def test_a_full_disk_leaves_the_last_checkpoint(
+    fraction: float, step: int, message: str, entries: list[ScanEntry], finished: Path, tmp_path: Path
+) -> None:
+    progress = FullDisk(fraction, 100)
     try:
-        with pytest.raises(InputError, match="Cannot write"):
-            write_checkpoint(checkpoint_path(tmp_path, LAST), tensors, header)
+        with pytest.raises(InputError, match=message):
+            train(small_config(tmp_path), entries, progress)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert checkpoint_path(tmp_path, LAST).read_bytes() == before
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.safetensors"]
+        progress.room()
+    assert read_checkpoint(checkpoint_path(tmp_path, LAST))[1]["step"] == step
+    assert not list((tmp_path / "checkpoints").glob(".cmbnet-*"))
+    train(small_config(tmp_path), entries, Progress())
+    assert same_tensors(tmp_path, finished)
 
 
 def test_a_run_does_not_go_on_with_other_settings(entries: list[ScanEntry], finished: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.progress import Progress
-from CMBNetLib.volume import Volume, write_volume
+from CMBNetLib.volume import Volume, read_labels, write_volume
+from CMBNetTrainingLib.command_train import add_arguments, config_of
+from CMBNetTrainingLib.patch_preview import preview_patches
 from CMBNetTrainingLib.trainer import train
-from CMBNetTrainingLib.training_config import TrainingConfig, build, differences, plain, read_config
+from CMBNetTrainingLib.training_config import TrainingConfig, build, check_config, differences, plain, read_config
 from CMBNetTrainingLib.training_manifest import read_manifests
+from CMBNetTrainingLib.training_presets import PRESETS, TITLES
 from training_phantoms import small_config, write_collection
 
 
@@ -75,6 +79,57 @@ def test_one_scan_cannot_be_validated(tmp_path: Path) -> None:
     entries = read_manifests([write_collection(tmp_path / "c", 1, 0)])
     with pytest.raises(InputError, match=r"validation\.every = 0"):
         train(small_config(tmp_path / "run"), entries, Progress())
+
+
+def test_validation_scans_without_a_microbleed_measure_nothing(tmp_path: Path) -> None:
+    train_scans = write_collection(tmp_path / "a", 2, 0)
+    bare = write_collection(tmp_path / "b", 0, 2, spots=0, first=2)
+    with pytest.raises(InputError, match="None of the 2 validation scans has a microbleed, so best_f1, froc cannot"):
+        train(small_config(tmp_path / "run"), read_manifests([train_scans, bare]), Progress())
+
+
+def test_ready_configurations_are_valid_and_titled() -> None:
+    assert set(TITLES) == set(PRESETS)
+    for config in PRESETS.values():
+        check_config(config)
+        assert build(TrainingConfig, json.loads(json.dumps(plain(config))), "x") == config
+
+
+def arguments(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def test_the_command_line_changes_a_ready_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = config_of(arguments("seed", "--manifest", "c/manifest.csv", "-o", "run", "--workers", "3"))
+    assert config.manifests == (str(tmp_path.resolve() / "c" / "manifest.csv"),)
+    assert config.run == str(tmp_path.resolve() / "run")
+    assert (config.workers, config.loss) == (3, "tversky-ce")
+    with pytest.raises(InputError, match=r"'sede' is unknown.*Did you mean 'seed'"):
+        config_of(arguments("sede", "-o", "run"))
+    with pytest.raises(InputError, match="Cannot read the configuration"):
+        config_of(arguments("none.toml", "-o", "run"))
+    with pytest.raises(InputError, match="Say where the run goes"):
+        config_of(arguments("seed"))
+    with pytest.raises(InputError, match="workers is 0 or more"):
+        config_of(arguments("seed", "-o", "run", "--workers", "-1"))
+
+
+def test_a_preview_shows_patches_and_trains_nothing(tmp_path: Path) -> None:
+    config = small_config(tmp_path / "run")
+    entries = read_manifests([write_collection(tmp_path / "c", spots=8)])
+    picture, patches = preview_patches(config, entries, tmp_path / "preview", Progress())
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert len(patches) == 6
+    first = patches[0]["files"]
+    assert list(first) == ["plain", "default 1", "default 2", "seed 1", "seed 2"]
+    volumes = {name: read_labels(Path(files["classes"])) for name, files in first.items()}
+    assert {volume.array.shape for volume in volumes.values()} == {(8, 32, 32)}
+    np.testing.assert_allclose(volumes["plain"].spacing_mm, (1.5, 1.5, 4.0))
+    assert any((read_labels(Path(p["files"]["plain"]["classes"])).array == 1).any() for p in patches)
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_scans_without_a_microbleed_teach_nothing(tmp_path: Path) -> None:

@@ -46,11 +46,11 @@ def matrix() -> np.ndarray:
     return out
 
 
-def write_collection(folder: Path, train: int = 3, validation: int = 2, *, spots: int = 4) -> Path:
-    """Write phantoms; returns the manifest."""
+def write_collection(folder: Path, train: int = 3, validation: int = 2, *, spots: int = 4, first: int = 0) -> Path:
+    """Write phantoms, numbered from ``first`` on; returns the manifest."""
     rows = []
-    for number in range(train + validation):
-        scan_id, split = f"scan{number}", "train" if number < train else "validation"
+    for number in range(first, first + train + validation):
+        scan_id, split = f"scan{number}", "train" if number < first + train else "validation"
         image, labels, brain = phantom(number, spots)
         volume = Volume(image, matrix(), scan_id)
         write_volume(volume, folder / "images" / f"{scan_id}.nii.gz", dtype=np.float32)

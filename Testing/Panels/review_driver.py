@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ class ReviewDriver:
 
         none_references.hold()
         slice_views.install()
+        # Qt prints what a slot raises and goes on; here it must not pass unseen.
+        self.raised: list[BaseException] = []
+        self._hook, sys.excepthook = sys.excepthook, lambda _kind, error, _trace: self.raised.append(error)
         self.window = qt.QMainWindow()
         self.top = slicer.util.loadUI(str(REPOSITORY / "CMBNet" / "Resources" / "UI" / "CMBNetReview.ui"))
         self.window.setCentralWidget(self.top)
@@ -141,3 +145,6 @@ class ReviewDriver:
         self.window.close()
         self.window.deleteLater()
         qt.QApplication.processEvents()
+        sys.excepthook = self._hook
+        if self.raised:
+            raise self.raised[0]

@@ -5,8 +5,7 @@ or null]: a fork opens the worklist with that output, reads on where the reading
 killed with SIGKILL at whatever it does then. Answers with a JSON line [finished, keys pressed]. Forking spares the
 seconds that importing takes.
 
-What the reader wants of a finding depends on its place alone, and the next key only on what the panel shows, as with a
-person: that is why one that was interrupted must end with the same readings.
+Which keys it presses, `CMBNetSlicer.scripted_reader` says.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import select
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDERS = ("CMBNet", "CMBNetEvaluation", "Testing", "Testing/Panels", "Testing/Library")
@@ -32,45 +30,6 @@ NEEDED = (
 LOOKING = ("toggle_outline", "toggle_crosshair", "toggle_minip", "zoom_in", "zoom_out", "toggle_second")
 
 
-class Wish:
-    """What the reader will say about a finding."""
-
-    def __init__(self, point: Any, mimics: tuple[Any, ...]) -> None:
-        chance = random.Random(repr(tuple(round(float(value)) for value in point)))
-        self.verdict = chance.choice(("microbleed", "microbleed", "not", "unsure"))
-        self.certainty = chance.choice((1, 2))
-        self.mimic = chance.randrange(1, min(9, len(mimics)) + 1)
-        self.region = chance.choice(("thalamus", "brainstem"))
-        self.comment = chance.choice(("", "", "near a vein"))
-        self.outline = chance.choice(("candidate", "grow", "shrink", "region growing"))
-
-
-def next_keys(room: Any, review: Any) -> tuple[str, str]:
-    """The next key and what to type after it."""
-    found, terms = review.finding(review.current), review.terms
-    wish = Wish(found.source_ras, terms.mimics)
-    decision = _decision(found, wish, terms)
-    if decision:
-        return decision, ""
-    if found.region != wish.region:
-        return "next_region", ""
-    if (found.comment or "") != wish.comment:
-        return "comment", wish.comment
-    if wish.verdict != "not" and found.mask.method != wish.outline:
-        preview = room.desk.tools.preview
-        if preview is None or preview.method != wish.outline:
-            return {"grow": "grow", "shrink": "shrink", "region growing": "regrow"}[wish.outline], ""
-    return ("next_undecided" if review.listed("undecided") else "finish_case"), ""
-
-
-def _decision(found: Any, wish: Wish, terms: Any) -> str:
-    if wish.verdict == "not":
-        return "" if found.mimic == terms.mimics[wish.mimic - 1].id else f"mimic_{wish.mimic}"
-    if found.verdict != wish.verdict:
-        return wish.verdict
-    return "" if found.certainty == terms.taxonomy.certainty[wish.certainty - 1].id else f"certainty_{wish.certainty}"
-
-
 def read(folder: Path, n_cases: int, output: str, seed: int, told: int) -> None:
     """Read until the last case is finished; writes a byte to the descriptor `told` before every key."""
     import host
@@ -78,6 +37,7 @@ def read(folder: Path, n_cases: int, output: str, seed: int, told: int) -> None:
     host.start([REPOSITORY / "CMBNet", REPOSITORY / "Testing" / "Panels"])
     from review_driver import ReviewDriver
 
+    from CMBNetSlicer.scripted_reader import next_action
     from review_cases import dots_of, worklist_in
 
     looks = random.Random(seed)
@@ -87,7 +47,7 @@ def read(folder: Path, n_cases: int, output: str, seed: int, told: int) -> None:
         if looks.random() < 0.1:
             os.write(told, b".")
             room.press(looks.choice(LOOKING))
-        key, text = next_keys(room, room.review)
+        key, text = next_action(room.desk)
         os.write(told, b".")
         room.press(key)
         if text:

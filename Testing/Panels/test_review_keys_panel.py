@@ -229,6 +229,42 @@ def toggle_minip(room: ReviewDriver) -> None:
     assert {node.GetSlabReconstructionEnabled() for node in nodes} == {False}
 
 
+def toggle_beside(room: ReviewDriver) -> None:
+    room.press("toggle_beside")
+    assert "no layout" in room.ui.readingMessage.text
+    layout = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLayoutNode")
+    layout.SetViewArrangement(layout.SlicerLayoutFourUpView)
+    lower = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Red+")
+    lower.SetLayoutName("Red+")
+    composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red+")
+    composite.SetLayoutName("Red+")
+
+    def shown() -> str:
+        return str(slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID()).GetName())
+
+    room.press("toggle_beside")
+    assert layout.GetViewArrangement() == layout.SlicerLayoutThreeOverThreeView
+    assert (shown(), lower.GetSlabReconstructionEnabled()) == ("case-05 second", False)
+    assert np.allclose(slicer.util.arrayFromVTKMatrix(lower.GetSliceToRAS())[:3, 3], room.centers()[0], atol=1e-3)
+    room.press("next_case")
+    assert (shown(), lower.GetSlabReconstructionEnabled()) == ("case-06", True), "a projection where there is no other"
+    room.press("toggle_beside")
+    assert layout.GetViewArrangement() == layout.SlicerLayoutFourUpView
+
+
+def segment_editor(room: ReviewDriver) -> None:
+    before = room.review.finding("c1").mask
+    room.press("segment_editor")
+    lesion = room.desk.lesion
+    assert lesion.node.GetSegmentation().GetNumberOfSegments() == 1
+    assert lesion.masks()[0].same_voxels(before)
+    assert room.label_at("c1") == 0, "the editor shows the outline now"
+    room.press("segment_editor")
+    assert room.desk.lesion is None
+    assert room.found().mask is None, "nothing was changed, so nothing is written"
+    assert room.label_at("c1") == CURRENT
+
+
 def zoom(action_id: str, factor: float) -> Callable[[ReviewDriver], None]:
     def check(room: ReviewDriver) -> None:
         node = slicer.util.getNodesByClass("vtkMRMLSliceNode")[0]
@@ -351,8 +387,8 @@ def no_tool(room: ReviewDriver) -> None:
 CHECKS: dict[str, Callable[[ReviewDriver], None]] = {
     **{f.__name__: f for f in (
         next_candidate, previous_candidate, next_undecided, next_case, previous_case, finish_case, reveal, microbleed,
-        unsure, comment, undo, redo, toggle_outline, toggle_crosshair, toggle_second, toggle_minip, add, move, brush,
-        erase, regrow, grow, shrink, split, merge, delete, no_tool,
+        unsure, comment, undo, redo, toggle_outline, toggle_crosshair, toggle_second, toggle_minip, toggle_beside, add,
+        move, brush, erase, regrow, grow, shrink, split, merge, delete, segment_editor, no_tool,
     )},
     "not": not_a_microbleed, "next_region": region(1), "previous_region": region(-1),
     "zoom_in": zoom("zoom_in", 0.8), "zoom_out": zoom("zoom_out", 1.25),

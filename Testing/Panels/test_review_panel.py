@@ -229,6 +229,41 @@ def test_the_next_session_shows_the_same_view(room: ReviewDriver, worklist: Work
     assert not room.ui.outlineButton.checked
 
 
+def test_the_second_of_two_fast_clicks_is_a_dab_too(room: ReviewDriver, worklist: Worklist) -> None:
+    room.open(worklist)
+    spot = np.add(room.review.finding("c1").position_ras, (4.0, 0.0, 0.0))
+    seen = []
+    interactor = slicer.app.layoutManager().sliceWidget("Red").sliceView().interactor()
+    tag = interactor.AddObserver("LeftButtonDoubleClickEvent", lambda *_: seen.append("Slicer"), 0.0)
+    room.mouse("LeftButtonDoubleClickEvent", spot)
+    assert seen == ["Slicer"], "without a tool a double click is Slicer's"
+    room.key("P")
+    room.mouse("LeftButtonDoubleClickEvent", spot)
+    room.mouse("LeftButtonReleaseEvent", spot)
+    interactor.RemoveObserver(tag)
+    assert seen == ["Slicer"]
+    assert room.found().mask.method == "brush"
+
+
+def test_a_view_that_a_new_layout_brings_shows_the_case(room: ReviewDriver, worklist: Worklist) -> None:
+    room.open(worklist)
+    scene = slicer.mrmlScene
+    view = scene.AddNewNodeByClass("vtkMRMLSliceNode", "Slice4")
+    view.SetLayoutName("Slice4")
+    composite = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Slice4")
+    composite.SetLayoutName("Slice4")
+    qt.QApplication.processEvents()
+    assert scene.GetNodeByID(composite.GetBackgroundVolumeID()).GetName() == "case-01"
+    center = slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())[:3, 3]
+    assert np.allclose(center, room.review.finding("c1").position_ras, atol=1e-3)
+    room.panel.close_worklist()
+    assert composite.GetBackgroundVolumeID() is None
+
+
+def test_the_panel_leaves_the_width_to_the_views(room: ReviewDriver) -> None:
+    assert room.top.minimumSizeHint.width() <= 440
+
+
 def test_a_key_can_be_changed_and_the_button_shows_it(room: ReviewDriver, worklist: Worklist) -> None:
     room.open(worklist)
     row = [room.ui.keyTable.item(row, 0).text() for row in range(room.ui.keyTable.rowCount)].index("Unsure")
@@ -238,7 +273,7 @@ def test_a_key_can_be_changed_and_the_button_shows_it(room: ReviewDriver, workli
     assert "Microbleed" in room.ui.keyMessage.text
     room.ui.keyEdit.text = "Shift+F5"
     room.ui.changeKeyButton.click()
-    assert room.ui.unsureButton.text == "Unsure [Shift+F5]"
+    assert room.ui.unsureButton.text == "Unsure (Shift+F5)"
     room.key("U")
     assert room.found().verdict is None
     room.key("Shift+F5")
@@ -246,7 +281,7 @@ def test_a_key_can_be_changed_and_the_button_shows_it(room: ReviewDriver, workli
     assert json.loads(str(room.settings.value("CMBNet/ReviewKeys"))) == {"unsure": "Shift+F5"}
     room.ui.resetKeysButton.click()
     room.key("U")
-    assert room.ui.unsureButton.text == "Unsure [U]"
+    assert room.ui.unsureButton.text == "Unsure (U)"
 
 
 def test_the_lists_of_the_panel_do_what_the_keys_do(room: ReviewDriver, worklist: Worklist) -> None:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import slicer
 from panel_driver import REPOSITORY
 
 import host
+from CMBNetSlicer.review_self_test import run_review_test
+from host import none_references, slice_views
+
+
+@pytest.mark.slow
+def test_the_scripted_reader_of_the_self_test_reads_edits_and_makes_results() -> None:
+    host.load_module(REPOSITORY / "CMBNet" / "CMBNet.py")
+    none_references.hold()
+    slice_views.install()
+    run_review_test(SimpleNamespace(delayDisplay=lambda _text: None))
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from test_curation_panel import wait_command
 
 import host
 from CMBNetSlicer.event_loop import wait_until
+from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.training_command import TrainingRun, model_id
+from CMBNetTrainingLib.command_synthesize import add_arguments
 from CMBNetTrainingLib.training_config import PhaseConfig, ValidationConfig, plain
 from training_phantoms import small_config, write_collection
 
@@ -80,6 +84,7 @@ def test_the_scans_are_listed_and_shown(panel: Any, manifest: Path) -> None:
     ui.manifestPath.currentPath = str(manifest)
     assert ui.scansLabel.text == "3 synthetic for train, 2 synthetic for validation"
     assert ui.scanTable.rowCount == 5
+    assert [ui.scanTable.item(4, column).text() for column in (0, 2, 3)] == ["scan4", "validation", "8"]
     assert not ui.showScanButton.enabled
     ui.scanTable.selectRow(3)
     ui.showScanButton.click()
@@ -148,6 +153,38 @@ def test_a_training_is_paused_goes_on_and_becomes_a_model(
     added = set(titles(detection.ui.modelBox)) - set(before)
     assert added == {"Small spots 0.1.0 (preview)"}
     assert (tmp_path / "data" / "CMBNet" / "Models" / "small-spots" / "docs" / "README.md").is_file()
+
+
+def test_scans_are_simulated_from_label_maps(panel: Any, manifest: Path, tmp_path: Path) -> None:
+    ui, asked = panel.ui, []
+
+    def simulation(arguments: Sequence[str]) -> JobCommand:
+        asked.append(tuple(arguments))
+        result = {"event": "result", "collection": str(manifest.parent), "n_scans": 5, "n_microbleeds": 40}
+        return JobCommand(sys.executable, ("-c", f"import json; print(json.dumps({result!r}))"), str(tmp_path))
+
+    panel.make_command = simulation
+    assert not ui.simulateButton.enabled
+    maps = [tmp_path / f"map_{number}.nii.gz" for number in (1, 2)]
+    maps[0].touch()
+    ui.labelMapsPath.currentPath = str(tmp_path)
+    ui.simulateButton.click()
+    assert ui.trainStageLabel.text.startswith("Two label maps at least")
+    maps[1].touch()
+    ui.simulateButton.click()
+    assert ui.trainStageLabel.text.startswith("Choose a folder for the run first")
+    ui.runPath.currentPath = str(tmp_path / "run")
+    ui.presetBox.currentIndex = ui.presetBox.findData("tiny")
+    ui.simulateButton.click()
+    assert wait_until(lambda: not panel.running, 60.0)
+    assert ui.trainStageLabel.text == "5 simulated scans with 40 microbleeds."
+    assert ui.manifestPath.currentPath == str(manifest)
+    (words,) = asked
+    assert words[:5] == ("synthesize", *map(str, maps), "-o", str(tmp_path / "run" / "synthetic"))
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(words[1:])
+    assert (args.pixel_mm, args.slice_mm, args.validation_maps) == (1.0, [2.0], 1)
 
 
 @pytest.mark.parametrize("how", ["button", "quit"])

@@ -31,8 +31,10 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
         self._text = ""
-        self._collapsed = False
+        self._collapsed = self._forcing = False
+        self._button: QtWidgets.QToolButton | None = None
         self._button = QtWidgets.QToolButton(self)
+        self._button.removeEventFilter(self)
         self._button.setAutoRaise(True)
         self._button.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
         self._button.clicked.connect(lambda: self._set_collapsed(not self._collapsed))
@@ -45,9 +47,22 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         super().resizeEvent(event)
 
     def childEvent(self, event: QtCore.QChildEvent) -> None:
-        """Hide what is added to a collapsed section, as CTK does."""
-        if event.added() and self._collapsed and isinstance(event.child(), QtWidgets.QWidget):
-            event.child().setVisible(False)
+        """Follow what is added."""
+        if event.added() and isinstance(event.child(), QtWidgets.QWidget) and event.child() is not self._button:
+            event.child().installEventFilter(self)
+            self._set_child_visibility(event.child())
+
+    def eventFilter(self, child: QtCore.QObject, event: QtCore.QEvent) -> bool:
+        """A child that somebody hid stays hidden when the section opens, one shown while it is closed waits."""
+        if not self._forcing and event.type() in (QtCore.QEvent.ShowToParent, QtCore.QEvent.HideToParent):
+            child.setProperty("visibilityToParent", event.type() == QtCore.QEvent.ShowToParent)
+            self._set_child_visibility(child)
+        return False
+
+    def _set_child_visibility(self, child: QtWidgets.QWidget) -> None:
+        self._forcing = True
+        child.setVisible(not self._collapsed and child.property("visibilityToParent") is not False)
+        self._forcing = False
 
     def _get_text(self) -> str:
         return self._text
@@ -65,7 +80,7 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         self._button.setArrowType(QtCore.Qt.RightArrow if collapsed else QtCore.Qt.DownArrow)
         for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly):
             if child is not self._button:
-                child.setVisible(not collapsed)
+                self._set_child_visibility(child)
         self.setMaximumHeight(self._HEADER if collapsed else 16777215)
         if changed:
             self.contentsCollapsed.emit(collapsed)

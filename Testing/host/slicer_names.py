@@ -9,7 +9,7 @@ from typing import Any
 import slicer
 import slicer.util
 
-from host import i18n, parameter_nodes, qmrml_widgets, sample_data, scripted_module
+from host import i18n, parameter_nodes, qmrml_widgets, sample_data, scripted_module, segment_editor
 from host.application import Application
 from host.properties import switch_on
 from host.scene import Mrml
@@ -31,6 +31,8 @@ def install(application: Application, mrml: Mrml) -> None:
     _install_module("parameterNodeWrapper", parameter_nodes, parameter_nodes.__all__)
     for name in qmrml_widgets.__all__:
         setattr(slicer, name, getattr(qmrml_widgets, name))
+    for name in segment_editor.__all__:
+        setattr(slicer, name, getattr(segment_editor, name))
     sys.modules["SampleData"] = sample_data
     switch_on(slicer.util.__name__)
     slicer.util.childWidgetVariables = _child_widget_variables

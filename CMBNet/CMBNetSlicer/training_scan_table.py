@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from CMBNetSlicer.training_views import TrainingViews
 if TYPE_CHECKING:
     from CMBNetTrainingLib.training_manifest import ScanEntry
 
-COLUMNS = ("scan", "role", "split")
+COLUMNS = ("scan", "role", "split", "microbleeds", "data set", "sequence")
+_FROM_MANIFEST = ("n_microbleeds", "dataset", "sequence")
 
 
 class ScanSection:
@@ -35,6 +37,7 @@ class ScanSection:
         self._ui, self._views, self._say = ui, views, say
         self._manifest = ""
         self.entries: list[ScanEntry] = []
+        self._rows: dict[str, dict[str, str]] = {}
         ui.scanTable.columnCount = len(COLUMNS)
         ui.scanTable.setHorizontalHeaderLabels([_(name) for name in COLUMNS])
         ui.scanTable.itemSelectionChanged.connect(self._row_chosen)
@@ -52,6 +55,7 @@ class ScanSection:
 
             try:
                 self.entries = read_manifests([Path(manifest)])
+                self._rows = _rows_of(Path(manifest))
                 text = _summary(self.entries)
             except CMBNetError as problem:
                 text = str(problem)
@@ -62,7 +66,8 @@ class ScanSection:
         table = self._ui.scanTable
         table.rowCount = len(self.entries)
         for number, entry in enumerate(self.entries):
-            for column, text in enumerate((entry.scan_id, entry.role, entry.split)):
+            more = [self._rows.get(entry.scan_id, {}).get(name) or "" for name in _FROM_MANIFEST]
+            for column, text in enumerate((entry.scan_id, entry.role, entry.split, *more)):
                 table.setItem(number, column, qt.QTableWidgetItem(text))
         table.resizeColumnsToContents()
         self._row_chosen()
@@ -82,6 +87,11 @@ class ScanSection:
             self._views.show(entry.scan_id, entry.image, entry.label)
         except CMBNetError as problem:
             self._say(str(problem))
+
+
+def _rows_of(manifest: Path) -> dict[str, dict[str, str]]:
+    with manifest.open(encoding="utf-8-sig", newline="") as stream:
+        return {(row.get("scan_id") or "").strip(): row for row in csv.DictReader(stream)}
 
 
 def _summary(entries: list[ScanEntry]) -> str:

@@ -1,0 +1,129 @@
+"""Run the anatomy network on a scan: brain mask, tissue and side of every voxel of about 2 mm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from .anatomy_input import anatomy_intensities
+from .anatomy_tissues import OUTER_CSF
+from .grid import Grid
+from .volume import Volume, resample_to
+
+if TYPE_CHECKING:
+    from .anatomy_network import AnatomyUNet
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What the network sees in a scan, on a grid along the scan's own axes in the order and sense nearest to R, A, S.
+
+    Attributes
+    ----------
+    brain : Volume
+        uint8 mask: one piece without holes.
+    tissue : Volume
+        uint8 index into `anatomy_network.TISSUES` in the brain, 0 elsewhere.
+    right : ndarray of bool, [k, j, i]
+        Right rather than left, by the network alone.
+    in_one_piece : float
+        Share of all voxels taken for brain that the mask kept.
+    certainty : float
+        Mean probability of the tissue that was chosen in the brain; 0 where there is none.
+    """
+
+    brain: Volume
+    tissue: Volume
+    right: np.ndarray
+    in_one_piece: float
+    certainty: float
+
+
+def segment(scan: Volume, network: AnatomyUNet) -> Segmentation:
+    """Brain, tissue and side of a magnitude scan of any orientation, voxel size and coverage."""
+    coarse = coarse_head(scan, network.spec.voxel_mm)
+    probability, right = _probabilities(anatomy_intensities(coarse.array), network)
+    inside = probability[1:OUTER_CSF].sum(0) > 0.5
+    brain = _one_piece(inside)
+    chosen = probability[1:OUTER_CSF].argmax(0) + 1
+    best = probability[1:OUTER_CSF].max(0)
+    count = int(inside.sum())
+    return Segmentation(
+        brain=coarse.with_array(brain.astype(np.uint8), name="brain"),
+        tissue=coarse.with_array(np.where(brain, chosen, 0).astype(np.uint8), name="tissue"),
+        right=right,
+        in_one_piece=float((brain & inside).sum()) / count if count else 0.0,
+        certainty=float(best[brain].mean()) if brain.any() else 0.0,
+    )
+
+
+def nearest_to_ras(volume: Volume) -> Volume:
+    """The same volume with i, j, k in the order and sense nearest to R, A, S (a view, nothing is sampled)."""
+    order = _axes_near_ras(volume.direction)
+    matrix = volume.ijk_to_ras.copy()
+    matrix[:, :3] = matrix[:, order]
+    array = volume.array.transpose([2 - axis for axis in reversed(order)])
+    for new in range(3):
+        if matrix[new, new] < 0:
+            matrix[:, 3] += matrix[:, new] * (array.shape[2 - new] - 1)
+            matrix[:, new] *= -1
+            array = np.flip(array, 2 - new)
+    return Volume(array, matrix, volume.name, dict(volume.metadata))
+
+
+def _axes_near_ras(direction: np.ndarray) -> list[int]:
+    """Which axis goes most along R, A and S: the permutation with the largest sum of cosines."""
+    from itertools import permutations
+
+    size = np.abs(direction)
+    return list(max(permutations(range(3)), key=lambda order: sum(size[row, axis] for row, axis in enumerate(order))))
+
+
+def coarse_head(scan: Volume, voxel_mm: float) -> Volume:
+    """The scan on cubic voxels along its own axes, ordered near R, A, S; thin slices and pixels are averaged."""
+    volume = _block_means(nearest_to_ras(scan), voxel_mm)
+    spacing = np.asarray(volume.spacing_mm)
+    extent = np.asarray(volume.shape_ijk) * spacing
+    shape = np.maximum(2 * np.ceil(extent / voxel_mm / 2).astype(int), 2)
+    matrix = volume.ijk_to_ras.copy()
+    matrix[:3, :3] *= voxel_mm / spacing
+    matrix[:3, 3] = volume.ras_from_ijk(((voxel_mm / spacing - 1) / 2)[None])[0]
+    return resample_to(volume, Grid((int(shape[0]), int(shape[1]), int(shape[2])), matrix))
+
+
+def _block_means(volume: Volume, voxel_mm: float) -> Volume:
+    """Means of as many whole voxels as fit into a coarse one."""
+    counts = [max(1, int(voxel_mm / edge + 0.05)) for edge in volume.spacing_mm]
+    k, j, i = (n // c * c for n, c in zip(volume.array.shape, counts[::-1], strict=True))
+    array = volume.array[:k, :j, :i]
+    for axis, count in enumerate(counts[::-1]):
+        parts = [array[tuple(slice(n if a == axis else 0, None, count if a == axis else 1) for a in range(3))]
+                 for n in range(count)]  # fmt: skip
+        array = sum(part.astype(np.float32) for part in parts) / np.float32(count)
+    matrix = volume.ijk_to_ras.copy()
+    matrix[:3, 3] = volume.ras_from_ijk((np.asarray(counts) / 2 - 0.5)[None])[0]
+    matrix[:3, :3] *= counts
+    return Volume(np.ascontiguousarray(array), matrix, volume.name)
+
+
+def _probabilities(image: np.ndarray, network: AnatomyUNet) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (tissues, k, j, i) and right (bool), from the image and its mirror image together."""
+    import torch
+
+    with torch.inference_mode():
+        straight = network(torch.from_numpy(image)[None, None])[0]
+        mirrored = network(torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1]))[None, None])[0].flip(-1)
+        probability = (straight[:-1].softmax(0) + mirrored[:-1].softmax(0)) / 2
+        return probability.numpy(), ((straight[-1] - mirrored[-1]) > 0).numpy()
+
+
+def _one_piece(inside: np.ndarray) -> np.ndarray:
+    labels, count = ndimage.label(inside)
+    if count > 1:
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        inside = labels == sizes.argmax()
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in inside])

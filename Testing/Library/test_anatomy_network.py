@@ -1,0 +1,123 @@
+"""Parts of the anatomy network: stacking, axes near RAS, coarse grid, midplane, regions, doubts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from CMBNetLib.anatomy_checks import doubts_about, doubts_about_tissues
+from CMBNetLib.anatomy_input import anatomy_intensities
+from CMBNetLib.anatomy_network import AnatomySpec, AnatomyUNet, stack_cubes, unstack_cubes
+from CMBNetLib.anatomy_regions import distance_from_midplane, region_map
+from CMBNetLib.anatomy_segmentation import Segmentation, coarse_head, nearest_to_ras
+from CMBNetLib.anatomy_tissues import TISSUES
+from CMBNetLib.location import decode_region
+from CMBNetLib.volume import Volume
+
+SMALL = AnatomySpec(filters=(4, 4, 4, 4))
+SHAPE = (60, 80, 70)
+
+
+def test_stacking_and_unstacking_are_inverse() -> None:
+    x = torch.arange(2 * 3 * 4 * 6 * 8, dtype=torch.float32).reshape(2, 3, 4, 6, 8)
+    assert stack_cubes(x).shape == (2, 24, 2, 3, 4)
+    assert torch.equal(unstack_cubes(stack_cubes(x)), x)
+    assert stack_cubes(x)[0, 3, 0, 0, 0] == x[0, 0, 0, 0, 1]  # the next voxel along i
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 16), (18, 22, 34)])
+def test_the_network_answers_on_the_grid_it_is_asked_on(shape: tuple[int, int, int]) -> None:
+    logits = AnatomyUNet(SMALL).eval()(torch.randn(1, 1, *shape))
+    assert logits.shape == (1, len(TISSUES) + 1, *shape)
+
+
+def test_intensities_do_not_depend_on_the_scanners_scale() -> None:
+    image = np.abs(np.random.default_rng(0).normal(100, 30, (20, 20, 20))).astype(np.float32)
+    image[:5] = 0
+    np.testing.assert_allclose(anatomy_intensities(image), anatomy_intensities(image * 1e-3), atol=1e-5)
+    assert anatomy_intensities(image).min() == -1
+    assert (anatomy_intensities(np.zeros((4, 4, 4))) == -1).all()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, -1), (-1, -1, -1)])
+def test_axes_are_brought_near_ras_without_moving_anything(
+    order: tuple[int, int, int], signs: tuple[int, int, int]
+) -> None:
+    rng = np.random.default_rng(1)
+    matrix = np.eye(4)
+    turn = np.deg2rad(20)
+    tilted = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
+    matrix[:3, :3] = (tilted * [0.7, 0.8, 3.0] * signs)[:, list(order)]
+    matrix[:3, 3] = 12, -30, 7
+    volume = Volume(rng.normal(size=(5, 6, 7)).astype(np.float32), matrix, "v")
+    turned = nearest_to_ras(volume)
+    assert (np.diag(turned.direction) > 0.9).all()
+    for ijk in ([0, 0, 0], [3, 2, 1], [6, 5, 4]):
+        there = np.rint(turned.ijk_from_ras(volume.ras_from_ijk(np.array([ijk])))[0]).astype(int)
+        assert turned.array[tuple(there[::-1])] == volume.array[tuple(ijk[::-1])]
+
+
+def test_a_coarse_voxel_is_the_mean_of_what_lies_in_it() -> None:
+    i = np.arange(80)[None, None, :] * np.ones((40, 80, 1))
+    volume = Volume(i.astype(np.float32), np.diag([0.5, 0.5, 1.0, 1.0]), "ramp")
+    coarse = coarse_head(volume, 2.0)
+    assert coarse.spacing_mm == pytest.approx((2, 2, 2))
+    x = coarse.ras_from_ijk(np.array([[5, 3, 3]]))[0, 0]
+    assert coarse.array[3, 3, 5] == pytest.approx(x / 0.5, abs=1e-3)
+
+
+def seen(tilt: float = 0.0, certainty: float = 0.9, in_one_piece: float = 1.0) -> Segmentation:
+    """An ellipsoid of white matter with a cortex; the plane between the sides leans by ``tilt`` voxels a voxel."""
+    k, j, i = np.indices(SHAPE)
+    radius = np.sqrt(((k - 30) / 26) ** 2 + ((j - 40) / 36) ** 2 + ((i - 35) / 30) ** 2)
+    tissue = np.where(radius < 0.8, TISSUES.index("white_matter"), TISSUES.index("cortex")) * (radius < 1)
+    tissue[radius < 0.15] = TISSUES.index("brainstem")
+    grid = Volume(tissue.astype(np.uint8), np.diag([2.0, 2.0, 2.0, 1.0]), "seen")
+    right = i - 35 > tilt * (k - 30)
+    return Segmentation(grid.with_array((tissue > 0).astype(np.uint8)), grid, right, in_one_piece, certainty)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.2, -0.35])
+def test_the_midplane_is_found_however_it_leans(tilt: float) -> None:
+    offset = distance_from_midplane(seen(tilt))
+    k, _, i = np.indices(SHAPE)
+    truth = 2 * (i - 35.5 - tilt * (k - 30)) / np.hypot(1, tilt)
+    assert np.abs(offset - truth).max() < 2.0
+
+
+def test_a_few_wrong_sides_do_not_move_the_midplane() -> None:
+    right = seen()
+    right.right[20:30, 20:60, 50:60] = False
+    assert np.abs(distance_from_midplane(right) - distance_from_midplane(seen())).max() < 0.5
+    codes = region_map(right).array
+    assert decode_region(int(codes[25, 40, 55]))[1] == "right"
+
+
+def test_the_region_map_names_structure_and_side() -> None:
+    codes = region_map(seen()).array
+    assert decode_region(int(codes[30, 40, 35]))[:2] == ("brainstem", "midline")
+    assert decode_region(int(codes[30, 40, 8])) == ("cortex", "left")
+    assert decode_region(int(codes[30, 40, 62])) == ("cortex", "right")
+    assert decode_region(int(codes[30, 60, 36])) == ("corpus_callosum", "midline")
+    assert ((codes > 0) == (seen().brain.array > 0)).all()
+
+
+def test_a_good_segmentation_raises_no_doubt() -> None:
+    assert doubts_about(seen(), seen().brain) == []
+    assert doubts_about(seen(), None) == []
+
+
+def test_each_fault_is_told() -> None:
+    assert doubts_about_tissues(seen(certainty=0.9)) == []
+    assert "not certain" in doubts_about_tissues(seen(certainty=0.4))[0]
+    assert "apart" in doubts_about(seen(in_one_piece=0.7), None)[0]
+    lopsided = seen()
+    lopsided.right[:] = True
+    assert "one hemisphere has 0 %" in doubts_about(lopsided, None)[0]
+    nothing = seen()
+    nothing.brain.array[:] = 0
+    assert "0 ml" in doubts_about(nothing, None)[0]
+    elsewhere = seen().brain.with_array(np.roll(seen().brain.array, 35, axis=1))
+    assert "agrees little" in doubts_about(seen(), elsewhere)[0]

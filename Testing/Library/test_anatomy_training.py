@@ -1,0 +1,131 @@
+"""Samples and training of the anatomy network on a small made-up head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from CMBNetLib.anatomy_tissues import OUTER_CSF, TISSUES
+from CMBNetTrainingLib.anatomy_heads import LEFT, RIGHT, CodedHead, tissue_index
+from CMBNetTrainingLib.anatomy_loss import CLASSES, tissue_loss
+from CMBNetTrainingLib.anatomy_samples import UNKNOWN_SIDE, draw_sample
+from CMBNetTrainingLib.anatomy_slices import draw_slicing, slice_matrix
+from CMBNetTrainingLib.anatomy_training import AnatomyRun, AnatomyTraining, _seen_twice, validate
+
+PATCH = (24, 32, 24)
+
+
+def small_head() -> CodedHead:
+    """Shells of cortex and white matter round a pair of ventricles, in CSF, bone and scalp; 1 mm, 90 mm wide."""
+    k, j, i = np.indices((90, 100, 90)) - np.array([45, 50, 45])[:, None, None, None]
+    radius = np.sqrt((k / 40) ** 2 + (j / 46) ** 2 + (i / 40) ** 2)
+    label = np.array([1000, 516, 515, 900, 3, 3, 2, 2, 4, 4, 24])
+    side = np.array([0, 0, 0, 0, LEFT, RIGHT, LEFT, RIGHT, LEFT, RIGHT, 0], np.uint8)
+    codes = np.digitize(radius, [0.3, 0.7, 0.78, 0.8, 0.85, 0.92, 1.0])
+    codes = np.array([8, 6, 4, 10, 3, 2, 1, 0])[codes]
+    codes = np.where((codes >= 4) & (codes < 10) & (i > 0), codes + 1, codes).astype(np.uint8)
+    near = np.flatnonzero((codes == 6) | (codes == 7))[:500]
+    tissue = np.array([tissue_index(v) for v in label], np.uint8)
+    gradient = np.zeros((45, 50, 45), np.float32)
+    return CodedHead("small", codes, label, tissue, side, gradient, near, (8, 9), np.array([45.0, 50.0, 45.0]))
+
+
+def test_a_sample_is_the_same_for_the_same_seed_and_finite() -> None:
+    one, other = (draw_sample(np.random.default_rng(4), [small_head()], PATCH) for _ in range(2))
+    np.testing.assert_array_equal(one.image, other.image)
+    assert one.image.shape == one.tissue.shape == one.side.shape == PATCH
+    for seed in range(12):
+        sample = draw_sample(np.random.default_rng(seed), [small_head()], PATCH)
+        assert np.isfinite(sample.image).all()
+        assert sample.image.min() >= -1
+        assert set(np.unique(sample.side)) <= {0, 1, UNKNOWN_SIDE}
+        assert (sample.side[sample.tissue == 0] == UNKNOWN_SIDE).all()
+
+
+def test_the_right_side_lies_at_larger_i_in_mirrored_heads_too() -> None:
+    for seed in range(20):
+        sample = draw_sample(np.random.default_rng(seed), [small_head()], (48, 52, 48))
+        i = np.indices(sample.side.shape)[2]
+        if (sample.side == 0).sum() > 500 and (sample.side == 1).sum() > 500:
+            assert i[sample.side == 1].mean() > i[sample.side == 0].mean()
+
+
+def test_slices_keep_the_level_and_blur_across_only() -> None:
+    matrix = slice_matrix(40, 5.0, 4.0, 1.0)
+    np.testing.assert_allclose(matrix.sum(1), 1, atol=1e-5)
+    spike = np.zeros(40)
+    spike[20] = 1
+    assert (matrix @ spike).max() < 0.6
+    np.testing.assert_allclose(slice_matrix(40, 2.0, 1e-6, 0.0), np.eye(40), atol=1e-5)
+
+
+def test_the_field_of_view_is_cut_across_the_slices() -> None:
+    cut = [draw_slicing(np.random.default_rng(n), (20, 30, 40)) for n in range(40)]
+    views = [s.in_view(np.random.default_rng(n)) for n, s in enumerate(cut)]
+    assert 0.1 < np.mean([not view.all() for view in views]) < 0.7
+    for slicing, view in zip(cut, views, strict=True):
+        assert view.shape[slicing.axis] == (20, 30, 40)[slicing.axis]
+        assert view.size == view.shape[slicing.axis]
+
+
+def test_the_mirror_image_follows_with_its_sides_changed() -> None:
+    batches = [(torch.full((1, 2, 2, 3), float(n)), torch.zeros(1, 2, 2, 3), torch.zeros(1, 2, 2, 3)) for n in range(9)]
+    batches[0][0][..., 0] = -1
+    batches[0][2][..., 0] = UNKNOWN_SIDE
+    *_, (image, _, side) = _seen_twice(iter(batches))
+    assert image[0, 0, 0].tolist() == [0, 0, -1]
+    assert side[0, 0, 0].tolist() == [1, 1, UNKNOWN_SIDE]
+
+
+def test_the_loss_is_least_for_the_truth_and_feels_the_brain_mask() -> None:
+    truth = torch.randint(0, CLASSES, (1, 3, 4, 4, 4), generator=torch.Generator().manual_seed(0))
+    sure = 12 * torch.nn.functional.one_hot(truth, CLASSES).movedim(-1, 1).float()
+    right = tissue_loss(sure, truth)
+    assert right < 0.05
+    wrong_tissue = tissue_loss(sure, torch.where(truth == 1, 2, truth))
+    outside = tissue_loss(sure, torch.where(truth == 1, 0, truth))
+    assert right < wrong_tissue < outside
+    assert tissue_loss(sure, torch.where(truth == OUTER_CSF, 0, truth)) < outside
+
+
+@pytest.fixture
+def batches() -> list[tuple[torch.Tensor, ...]]:
+    samples = [draw_sample(np.random.default_rng(n), [small_head()], PATCH) for n in range(4)]
+    return [tuple(torch.from_numpy(a)[None] for a in (s.image, s.tissue, s.side)) for s in samples]
+
+
+def test_a_resumed_run_goes_on_where_it_stopped(tmp_path: Path, batches: list[tuple[torch.Tensor, ...]]) -> None:
+    torch.set_num_threads(1)
+    whole = AnatomyRun(tmp_path / "whole", AnatomyTraining(minutes=1))
+    parts = AnatomyRun(tmp_path / "parts", AnatomyTraining(minutes=1))
+    for batch in batches[:2]:
+        whole.learn(*batch)
+        parts.learn(*batch)
+    parts.elapsed_s = whole.elapsed_s = 3.0
+    parts.save()
+    parts = AnatomyRun(tmp_path / "parts", AnatomyTraining(minutes=1))
+    assert (parts.step, parts.elapsed_s) == (2, 3.0)
+    losses = [(whole.learn(*batch), parts.learn(*batch)) for batch in batches[2:]]
+    for one, other in losses:
+        assert one == pytest.approx(other, rel=1e-5)
+    for key, tensor in whole.average.state_dict().items():
+        assert torch.allclose(tensor, parts.average.state_dict()[key], atol=1e-6), key
+
+
+def test_learning_lowers_the_loss_and_settles_its_batch_norms(
+    tmp_path: Path, batches: list[tuple[torch.Tensor, ...]]
+) -> None:
+    run = AnatomyRun(tmp_path / "run", AnatomyTraining(minutes=1, warm_up=1, learning_rate=5e-3))
+    losses = [run.learn(*batches[0]) for _ in range(25)]
+    assert np.mean(losses[-4:]) < 0.75 * np.mean(losses[:4])
+    run.elapsed_s = 50.0
+    run.learn(*batches[0])
+    before = {k: v.clone() for k, v in run.network.state_dict().items() if "running" in k}
+    run.learn(*batches[1])
+    assert all(torch.equal(run.network.state_dict()[k], v) for k, v in before.items())
+    sample = draw_sample(np.random.default_rng(1), [small_head()], PATCH)
+    assert all(0 <= figure <= 1 for figure in validate(run.average, [sample]))
+    assert len(TISSUES) == CLASSES
