@@ -16,6 +16,7 @@ from review_driver import ReviewDriver
 import host
 from CMBNetSlicer.package_installer import PackageInstaller
 from CMBNetSlicer.packages_section import PackagesSection
+from host import slice_views
 from host.bundled import fresh_installation
 from review_cases import a_worklist, dots_of
 
@@ -46,6 +47,8 @@ def test_the_modules_open(fresh: None, name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_self_tests_are_skipped_with_a_reason(fresh: None, name: str) -> None:
+    """What needs no added package is tested before: the reading room for example."""
+    slice_views.install()
     host.load_module(REPOSITORY / name / f"{name}.py")
     with pytest.raises(unittest.SkipTest, match=r"(torch|skimage|matplotlib)"):
         slicer.selfTests[name]()
