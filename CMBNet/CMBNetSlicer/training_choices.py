@@ -44,7 +44,7 @@ class TrainingChoices:
             getattr(ui, name).settingKey = key
             follow_path(getattr(ui, name), on_change)
         ui.presetBox.currentTextChanged.connect(on_change)
-        ui.labelMapsPath.currentPathChanged.connect(on_change)
+        follow_path(ui.labelMapsPath, on_change)
 
     @property
     def run(self) -> TrainingRun:

@@ -30,6 +30,8 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
+        # As in CTK: a section is never narrower than what its contents would like to be.
+        self.setSizePolicy(QtWidgets.QSizePolicy.Minimum, QtWidgets.QSizePolicy.Preferred)
         self._text = ""
         self._collapsed = self._forcing = False
         self._button: QtWidgets.QToolButton | None = None
