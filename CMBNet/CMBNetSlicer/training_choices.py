@@ -72,7 +72,7 @@ class TrainingChoices:
 
     def remember(self) -> None:
         """Offer the present paths in the next session."""
-        for name in _PATHS:
+        for name in (*_PATHS, "labelMapsPath"):
             remember_path(getattr(self._ui, name))
 
     def set_enabled(self, *, enabled: bool) -> None:
