@@ -75,7 +75,7 @@ def _rows(path: Path, needed: tuple[str, ...]) -> list[Row]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             table = csv.DictReader(stream, strict=True)
-            rows = [{str(key): str(value or "").strip() for key, value in row.items()} for row in table]
+            rows: list[Row] = [{str(key): str(value or "").strip() for key, value in row.items()} for row in table]
             heading = table.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path.name} cannot be read as a table ({error}); export the readings again.") from error
