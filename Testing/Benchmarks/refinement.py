@@ -147,9 +147,8 @@ def speed_table(phantom: Phantom, ours: np.ndarray, plain: np.ndarray, fast: np.
         f"| all eight sweeps | {plain.sum():.0f} s | {plain.sum() / middle:.0f} |",
         f"| one of the eight, on flat lists of a crop | {fast.mean():.2f} s | {fast.mean() / middle:.0f} |",
         "",
-        "The target, a thousand times the speed of one sweep, is "
-        f"{reached(plain.max() / middle)} against the slowest of the eight and {reached(plain.mean() / middle)} against "
-        "their mean.",
+        f"The target, a thousand times the speed of one sweep, is {reached(plain.max() / middle)} against the slowest "
+        f"of the eight and {reached(plain.mean() / middle)} against their mean.",
     ]
 
 
