@@ -135,9 +135,7 @@ def test_the_atlas_is_the_right_way_round() -> None:
     """Left is left, the cerebellum is low and behind, the thalamus next to the midline."""
     regions = load_atlas().regions
     ras = ras_grid(regions)
-    left, right = (
-        ras[regions.array == region_code("thalamus", side)].mean(axis=0) for side in ("left", "right")
-    )
+    left, right = (ras[regions.array == region_code("thalamus", side)].mean(axis=0) for side in ("left", "right"))
     assert left[0] < -5 < 5 < right[0]
     assert abs(left[0] + right[0]) < 4
     cerebellum = ras[np.isin(regions.array, [region_code("cerebellum", side) for side in SIDES])].mean(axis=0)
@@ -217,9 +215,7 @@ def test_both_capsules_are_named_in_the_shipped_atlas(side: str) -> None:
     masks["white"] = np.isin(regions.array, [region_code(name, side) for name in WHITE])
     points = capsule_points(regions, masks, side)
     places = locate(np.array([point for _, point in points]), region_map(regions))
-    assert [(place.zone, place.region, place.side) for place in places] == [
-        ("deep", name, side) for name, _ in points
-    ]
+    assert [(place.zone, place.region, place.side) for place in places] == [("deep", name, side) for name, _ in points]
     assert {name for name, _ in points} == {"internal_capsule", "external_capsule"}
 
 
