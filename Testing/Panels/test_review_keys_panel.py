@@ -94,6 +94,9 @@ def previous_case(room: ReviewDriver) -> None:
 def finish_case(room: ReviewDriver) -> None:
     file = room.review.store.path
     room.press("finish_case")
+    assert "5 findings have no verdict yet" in room.ui.readingMessage.text
+    assert '"kind":"finish"' not in file.read_text()
+    room.press("finish_case")
     assert '"kind":"finish"' in file.read_text()
     assert room.background()[0] == "case-06"
     assert room.ui.caseTable.item(1, 1).text() == "finished"
@@ -205,6 +208,17 @@ def add(room: ReviewDriver) -> None:
     assert np.linalg.norm(np.subtract(found.position_ras, spot)) < 1.0
     assert found.mask.method == "region growing"
     assert room.label_at(key) == CURRENT
+
+
+def test_a_click_on_a_projection_finds_the_depth_of_the_lesion(room: ReviewDriver) -> None:
+    spot = np.array(room.review.finding("c1").position_ras)
+    above = np.add(spot, (0.0, 0.0, 3.0))
+    room.desk.views.jump(above)
+    room.panel.run("toggle_minip")
+    room.panel.run("add")
+    room.click(above)
+    assert np.linalg.norm(np.subtract(room.found().position_ras, spot)) < 1.0
+    room.panel.run("no_tool")
 
 
 def move(room: ReviewDriver) -> None:
