@@ -71,6 +71,27 @@ def grow_outline(scan: Volume, point_ras: Point, *, brain: np.ndarray | None = N
     return GrownOutline(point_ras, curve, refined.tolerance, mask, refined.quality)
 
 
+def darkest_along(scan: Volume, point_ras: Point, normal_ras: Point, half_mm: float) -> Point:
+    """Return the place of the darkest voxel on a line through a point: what a minimum projection shows there.
+
+    Raises
+    ------
+    InputError
+        No part of the line lies within the scan.
+    """
+    normal = np.asarray(normal_ras) / np.linalg.norm(normal_ras)
+    steps = np.arange(-half_mm, half_mm + 1e-6, min(scan.spacing_mm) / 2)
+    steps = steps[np.argsort(np.abs(steps), kind="stable")]  # of equal ones the nearest
+    points = np.asarray(point_ras) + steps[:, None] * normal
+    voxels = np.rint(scan.ijk_from_ras(points)).astype(int)
+    inside = np.all((voxels >= 0) & (voxels < scan.shape_ijk), axis=1)
+    if not inside.any():
+        raise InputError("The point lies outside the scan; pick a point inside it.")
+    i, j, k = voxels[inside].T
+    x, y, z = points[inside][int(np.argmin(scan.array[k, j, i]))]
+    return float(x), float(y), float(z)
+
+
 def resize(mask: ReadingMask, scan: Volume, steps: int) -> ReadingMask:
     """Return the outline grown (positive) or shrunk (negative) by layers of the smallest voxel edge in mm.
 

@@ -121,7 +121,7 @@ def display_range(array: np.ndarray) -> tuple[float, float]:
     """
     flat = array.reshape(-1)
     sample = flat[:: max(1, flat.size // _SAMPLE)]
-    low, high = np.percentile(sample[np.isfinite(sample)], (0.1, 99.5))
+    low, high = np.percentile(sample[np.isfinite(sample)], (0.0, 99.5))
     tissue = sample[sample > low + _AIR_SHARE * (high - low)]
     if tissue.size:
         high = np.percentile(tissue, 99.8)
@@ -189,8 +189,9 @@ class CaseLoader:
 
     def locate(self, loaded: LoadedCase, point_ras: Point) -> str | None:
         """Return the region of a point, or None while the anatomy of the scan is not known yet."""
-        future = self._anatomy.get(loaded.case.case_id)
-        if future is None or not future.done() or future.exception() is not None:
+        self.begin_anatomy(loaded)
+        future = self._anatomy[loaded.case.case_id]
+        if not future.done() or future.exception() is not None:
             return None
         from .location import locate
 

@@ -126,7 +126,7 @@ class ReviewRoom:
         if target in review.listed("all"):
             review.current = target
         self.loader.keep(self._around(case))
-        if self.setup.anatomy:
+        if self._needs_anatomy(loaded):
             self.loader.begin_anatomy(loaded)
         self.refresh()
         return loaded
@@ -192,6 +192,16 @@ class ReviewRoom:
             self.review.filter = str(wanted)
         return position.view
 
+    def _needs_anatomy(self, loaded: LoadedCase) -> bool:
+        """Whether regions will be asked for that the source of the candidates does not tell.
+
+        It takes seconds of a core, so it is not found for a case whose candidates have their regions; the first
+        finding that a reader adds there begins it.
+        """
+        candidates = loaded.source.candidates
+        told = bool(candidates) and all(candidate.anatomy is not None for candidate in candidates)
+        return self.setup.anatomy and not (told and self.setup.mode == "concurrent")
+
     def _look_up(self, case: Case) -> CaseStatus:
         setup = self.setup
         return case_status(case, setup.reader, setup.round, blinded=setup.mode == "blinded")
@@ -210,7 +220,9 @@ class ReviewRoom:
         header = ReadingHeader(case.case_id, setup.reader, setup.round, loaded.fingerprint)
         path = readings_path(case.folder, setup.reader, setup.round)
         store = ReadingStore(path, header, mode=setup.mode, force=force)
-        locate: Callable[[Point], str | None] = lambda point: self.loader.locate(loaded, point)  # noqa: E731
+        locate: Callable[[Point], str | None] | None = None
+        if setup.anatomy:
+            locate = lambda point: self.loader.locate(loaded, point)  # noqa: E731
         try:
             return CaseReview(store, loaded.source, setup.terms, self.clock, locate)
         except InputError:

@@ -8,10 +8,12 @@ from .errors import InputError
 from .reading_events import Part, Point
 from .reading_mask import ReadingMask
 from .review_case import CaseReview
-from .review_edit import GrownOutline, center_of, grow_outline, merge, nearest, paint, resize, split
+from .review_edit import GrownOutline, center_of, darkest_along, grow_outline, merge, nearest, paint, resize, split
 from .volume import Volume
 
 TOOLS = ("none", "add", "move", "brush", "erase")
+# Thickness of the slab whose minimum a projection shows.
+PROJECTION_MM = 10.0
 SMALLEST_BRUSH_MM, LARGEST_BRUSH_MM = 0.4, 10.0
 
 
@@ -33,7 +35,8 @@ class ReviewTools:
     radius_mm : float
         Of the brush.
     on_projection : bool
-        The views show a projection: its pixels belong to many slices, so there is no drawing.
+        The view shows a projection: its pixels belong to many slices, so there is no drawing, and a click means the
+        darkest place below it.
     """
 
     def __init__(self, review: CaseReview, scan: Volume) -> None:
@@ -75,6 +78,8 @@ class ReviewTools:
         if self.tool == "none":
             return False
         self.commit()
+        if self.on_projection and normal_ras is not None and self.tool in ("add", "move"):
+            point_ras = darkest_along(self.scan, point_ras, normal_ras, PROJECTION_MM / 2)
         if self.tool == "add":
             self._add(point_ras)
         elif self.tool == "move":

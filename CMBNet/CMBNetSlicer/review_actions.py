@@ -21,6 +21,7 @@ class ReviewActions:
 
     def __init__(self, desk: ReviewDesk) -> None:
         self._desk = desk
+        self._asked_to_finish: tuple[object, int] | None = None
 
     def _step_case(self, by: int) -> None:
         case_id = self._desk.room.neighbour(by)
@@ -38,7 +39,17 @@ class ReviewActions:
             raise InputError(f"All findings are decided. {self._desk.keys.key('finish_case')} finishes the case.")
 
     def _finish(self) -> None:
-        self._desk.open_review().finish()
+        review = self._desk.open_review()
+        asked = review, len(review.listed("undecided"))
+        if asked[1] and asked != self._asked_to_finish:
+            # In a consensus a candidate without a verdict would count as one that nobody marked.
+            self._asked_to_finish = asked
+            raise InputError(
+                f"{asked[1]} findings have no verdict yet; {self._desk.keys.key('next_undecided')} goes there. "
+                f"{self._desk.keys.key('finish_case')} again finishes the case all the same."
+            )
+        self._asked_to_finish = None
+        review.finish()
         self._desk.room.refresh()
         if self._desk.room.setup.mode != "blinded" and self._desk.room.neighbour(1) is not None:
             self._step_case(1)

@@ -7,11 +7,11 @@ from typing import Any
 
 import vtk
 
+from CMBNetLib.review_tools import PROJECTION_MM
 from CMBNetSlicer.scene_nodes import nodes_of_class
 from CMBNetSlicer.slice_jump import FIELD_OF_VIEW_MM, jump_to, set_field_of_view
 
 MAIN_VIEWS = ("Red", "Yellow", "Green")
-MINIP_MM = 10.0
 LEAST_FIELD_MM, LARGEST_FIELD_MM = 15.0, 240.0
 _ZOOM = 1.25
 
@@ -86,7 +86,7 @@ class ReviewViews:
         number = self.show_other(self.shown + 1)
         return self._others[number - 1] if number else None
 
-    def set_projection(self, on: bool, thickness_mm: float = MINIP_MM) -> None:
+    def set_projection(self, on: bool, thickness_mm: float = PROJECTION_MM) -> None:
         """Show the minimum of a slab around each slice, or the slice itself."""
         self.projects = on
         for node in nodes_of_class(self._scene, "vtkMRMLSliceNode"):

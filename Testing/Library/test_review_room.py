@@ -6,15 +6,17 @@ import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from CMBNetLib.errors import InputError
+from CMBNetLib.reading_events import Point
 from CMBNetLib.reading_lock import LockedError
 from CMBNetLib.readings import ReadingHeader, ReadingStore, read_readings, readings_path
 from CMBNetLib.review_candidates import NO_CANDIDATES
-from CMBNetLib.review_loading import CaseLoader, detected_candidates, read_case
+from CMBNetLib.review_loading import CaseLoader, LoadedCase, detected_candidates, display_range, read_case
 from CMBNetLib.review_room import ReadingSetup, ReviewRoom
 from CMBNetLib.volume import Volume, write_volume
 from CMBNetLib.worklist import Worklist
@@ -240,3 +242,42 @@ def test_files_of_another_reader_are_untouched(tmp_path: Path) -> None:
     room.leave()
     assert other.read_bytes() == before
     assert a_source(a_scan(CENTERS), CENTERS).by_id[1].id == 1
+
+
+def test_anatomy_is_found_only_where_regions_are_not_told(tmp_path: Path) -> None:
+    class Counting(CaseLoader):
+        begun: ClassVar[list[str]] = []
+
+        def begin_anatomy(self, loaded: LoadedCase) -> None:
+            self.begun.append(loaded.case.case_id)
+
+        def locate(self, loaded: LoadedCase, point_ras: Point) -> str | None:
+            self.begin_anatomy(loaded)
+            return None
+
+    told = ReviewRoom(a_worklist(tmp_path, 1), ReadingSetup("ann"), Counting(lambda case: read_case(case, dots_of)))
+    told.open("case-01")
+    assert Counting.begun == [], "the candidates have their regions"
+    told.review.add((1.0, 2.0, 3.0))
+    assert Counting.begun == ["case-01"], "the reader's own finding needs one"
+    told.leave()
+    Counting.begun.clear()
+    blind = ReviewRoom(
+        a_worklist(tmp_path, 1), ReadingSetup("bob", mode="blinded"), Counting(lambda case: read_case(case, dots_of))
+    )
+    blind.open("case-01")
+    assert Counting.begun == ["case-01"]
+    blind.leave()
+
+
+def test_the_default_window_shows_tissue_not_air() -> None:
+    scan = np.zeros((20, 40, 40), np.float32)
+    scan[:, 15:25, 15:25] = np.linspace(80, 120, 100).reshape(10, 10)
+    low, high = display_range(scan)
+    assert low == pytest.approx(0.0, abs=0.5)
+    assert 115 < high <= 120
+    phase = np.random.default_rng(1).uniform(-3.1, 3.1, (20, 40, 40)).astype(np.float32)
+    low, high = display_range(phase)
+    assert -3.2 < low < -3.0
+    assert 3.0 < high < 3.2
+    assert display_range(np.full((2, 3, 4), 7.0))[1] > 7.0

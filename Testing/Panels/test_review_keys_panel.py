@@ -8,8 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import slicer
 from review_driver import ReviewDriver
+from review_view_checks import (
+    toggle_beside,
+    toggle_crosshair,
+    toggle_minip,
+    toggle_outline,
+    toggle_second,
+    zoom,
+)
 
 from CMBNetLib.review_keys import ACTIONS
 from CMBNetLib.review_outlines import CURRENT, MICROBLEED, NOT, UNDECIDED, UNSURE
@@ -86,6 +93,9 @@ def previous_case(room: ReviewDriver) -> None:
 
 def finish_case(room: ReviewDriver) -> None:
     file = room.review.store.path
+    room.press("finish_case")
+    assert "5 findings have no verdict yet" in room.ui.readingMessage.text
+    assert '"kind":"finish"' not in file.read_text()
     room.press("finish_case")
     assert '"kind":"finish"' in file.read_text()
     assert room.background()[0] == "case-06"
@@ -185,98 +195,6 @@ def redo(room: ReviewDriver) -> None:
     assert room.found().verdict == "unsure"
 
 
-def toggle_outline(room: ReviewDriver) -> None:
-    display = room.desk.case_scene.outlines.node.GetDisplayNode()
-    assert display.GetVisibility() == 1
-    room.press("toggle_outline")
-    assert display.GetVisibility() == 0
-    room.press("next_candidate")
-    assert display.GetVisibility() == 0, "hidden outlines stay hidden"
-    room.press("toggle_outline")
-    assert display.GetVisibility() == 1
-
-
-def toggle_crosshair(room: ReviewDriver) -> None:
-    def shown() -> set[int]:
-        models = slicer.util.getNodesByClass("vtkMRMLModelNode")
-        return {node.GetDisplayNode().GetVisibility() for node in models if node.GetName().startswith("Cross-hair")}
-
-    assert shown() == {1}
-    room.press("toggle_crosshair")
-    assert shown() == {0}
-    room.press("toggle_crosshair")
-    assert shown() == {1}
-
-
-def toggle_second(room: ReviewDriver) -> None:
-    seen = []
-    for _ in range(4):
-        seen.append(room.background())
-        room.press("toggle_second")
-    names = [(upper, opacity) for _lower, upper, opacity in seen]
-    assert names == [(None, 0.0), ("case-05 second", 1.0), ("case-05 prior", 1.0), (None, 0.0)]
-    assert {lower for lower, _upper, _opacity in seen} == {"case-05"}
-
-
-def toggle_minip(room: ReviewDriver) -> None:
-    nodes = slicer.util.getNodesByClass("vtkMRMLSliceNode")
-    room.press("toggle_minip")
-    assert {node.GetSlabReconstructionEnabled() for node in nodes} == {True}
-    room.press("brush")
-    assert "projection" in room.ui.readingMessage.text
-    assert room.desk.tools.tool == "none"
-    room.press("toggle_minip")
-    assert {node.GetSlabReconstructionEnabled() for node in nodes} == {False}
-
-
-def toggle_beside(room: ReviewDriver) -> None:
-    room.press("toggle_beside")
-    assert "no layout" in room.ui.readingMessage.text
-    layout = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLayoutNode")
-    layout.SetViewArrangement(layout.SlicerLayoutFourUpView)
-    lower = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Red+")
-    lower.SetLayoutName("Red+")
-    composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red+")
-    composite.SetLayoutName("Red+")
-
-    def shown() -> str:
-        return str(slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID()).GetName())
-
-    room.press("toggle_beside")
-    assert layout.GetViewArrangement() == layout.SlicerLayoutThreeOverThreeView
-    assert (shown(), lower.GetSlabReconstructionEnabled()) == ("case-05 second", False)
-    assert np.allclose(slicer.util.arrayFromVTKMatrix(lower.GetSliceToRAS())[:3, 3], room.centers()[0], atol=1e-3)
-    room.press("next_case")
-    assert (shown(), lower.GetSlabReconstructionEnabled()) == ("case-06", True), "a projection where there is no other"
-    room.press("toggle_beside")
-    assert layout.GetViewArrangement() == layout.SlicerLayoutFourUpView
-
-
-def segment_editor(room: ReviewDriver) -> None:
-    before = room.review.finding("c1").mask
-    room.press("segment_editor")
-    lesion = room.desk.lesion
-    assert lesion.node.GetSegmentation().GetNumberOfSegments() == 1
-    assert lesion.masks()[0].same_voxels(before)
-    assert room.label_at("c1") == 0, "the editor shows the outline now"
-    room.press("segment_editor")
-    assert room.desk.lesion is None
-    assert room.found().mask is None, "nothing was changed, so nothing is written"
-    assert room.label_at("c1") == CURRENT
-
-
-def zoom(action_id: str, factor: float) -> Callable[[ReviewDriver], None]:
-    def check(room: ReviewDriver) -> None:
-        node = slicer.util.getNodesByClass("vtkMRMLSliceNode")[0]
-        before = min(node.GetFieldOfView()[:2])
-        room.press(action_id)
-        assert min(node.GetFieldOfView()[:2]) == pytest.approx(before * factor)
-        room.press("next_case")
-        assert min(node.GetFieldOfView()[:2]) == pytest.approx(before * factor), "the same in every case"
-
-    return check
-
-
 def add(room: ReviewDriver) -> None:
     room.press("add")
     spot = np.array(room.review.finding("c3").position_ras)
@@ -290,6 +208,17 @@ def add(room: ReviewDriver) -> None:
     assert np.linalg.norm(np.subtract(found.position_ras, spot)) < 1.0
     assert found.mask.method == "region growing"
     assert room.label_at(key) == CURRENT
+
+
+def test_a_click_on_a_projection_finds_the_depth_of_the_lesion(room: ReviewDriver) -> None:
+    spot = np.array(room.review.finding("c1").position_ras)
+    above = np.add(spot, (0.0, 0.0, 3.0))
+    room.desk.views.jump(above)
+    room.panel.run("toggle_minip")
+    room.panel.run("add")
+    room.click(above)
+    assert np.linalg.norm(np.subtract(room.found().position_ras, spot)) < 1.0
+    room.panel.run("no_tool")
 
 
 def move(room: ReviewDriver) -> None:
@@ -374,6 +303,19 @@ def delete(room: ReviewDriver) -> None:
     room.press("delete")
     assert room.state().finding(key).deleted
     assert key not in room.review.listed()
+
+
+def segment_editor(room: ReviewDriver) -> None:
+    before = room.review.finding("c1").mask
+    room.press("segment_editor")
+    lesion = room.desk.lesion
+    assert lesion.node.GetSegmentation().GetNumberOfSegments() == 1
+    assert lesion.masks()[0].same_voxels(before)
+    assert room.label_at("c1") == 0, "the editor shows the outline now"
+    room.press("segment_editor")
+    assert room.desk.lesion is None
+    assert room.found().mask is None, "nothing was changed, so nothing is written"
+    assert room.label_at("c1") == CURRENT
 
 
 def no_tool(room: ReviewDriver) -> None:

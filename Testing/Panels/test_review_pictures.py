@@ -18,8 +18,8 @@ from CMBNetSlicer.event_loop import wait_until
 
 SCREENSHOTS = REPOSITORY / "Resources" / "Screenshots"
 SAMPLE = REPOSITORY / "Resources" / "SampleData"
-GAP, PAPER, SIZE = 6, (70, 70, 76), 330
-COLOURS, MOST_BYTES = 128, 300_000
+GAP, PAPER, SIZE = 6, (70, 70, 76), 365
+COLOURS, MOST_BYTES = 96, 300_000
 GREEN, BLUE = (77, 255, 115), (89, 217, 255)
 
 
@@ -70,7 +70,7 @@ def write(room: ReviewDriver, name: str, wanted: bool) -> None:
     path = Path(slicer.app.temporaryPath) / "panel.png"
     room.window.grab().save(str(path))
     panel = Image.open(path).convert("RGB")
-    whole = Image.new("RGB", (panel.width + GAP + 3 * SIZE + 2 * GAP, max(panel.height, 2 * SIZE + GAP)), PAPER)
+    whole = Image.new("RGB", (panel.width + GAP + 3 * SIZE + 2 * GAP, 2 * SIZE + GAP), PAPER)
     whole.paste(panel, (0, 0))
     left = panel.width + GAP
     for view, size, place in (
