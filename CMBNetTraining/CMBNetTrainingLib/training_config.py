@@ -44,7 +44,7 @@ class SamplingConfig:
     per_scan: int = 0
     pixels: int = 0
     slices: int = 0
-    hard: float = 0.0  # share of the patches round false positives of the model so far
+    hard: float = 0.0  # share of the patches round false positives of the model so far; 0: that of the preset
     fresh_lesions: float = 0.0  # share of the background patches that get a newly simulated microbleed
 
 
