@@ -80,7 +80,12 @@ class Batch:
 def sampling_of(config: SamplingConfig) -> Sampling:
     """The preset with what the configuration sets instead."""
     own = {name: getattr(config, name) for name in ("per_scan", "pixels", "slices") if getattr(config, name)}
-    return replace(PRESETS[config.preset], **own)
+    sampling = replace(PRESETS[config.preset], **own)
+    if not config.hard:
+        return sampling
+    others = {kind: share for kind, share in sampling.shares.items() if kind != "hard"}
+    left = (1 - config.hard) / sum(others.values())
+    return replace(sampling, shares={**{kind: share * left for kind, share in others.items()}, "hard": config.hard})
 
 
 class PatchPlan:

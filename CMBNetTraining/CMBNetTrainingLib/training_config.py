@@ -44,6 +44,7 @@ class SamplingConfig:
     per_scan: int = 0
     pixels: int = 0
     slices: int = 0
+    hard: float = 0.0  # share of the patches round false positives of the model so far; 0: that of the preset
     fresh_lesions: float = 0.0  # share of the background patches that get a newly simulated microbleed
 
 
@@ -164,6 +165,9 @@ def check_config(config: TrainingConfig) -> None:
     for phase in config.phases:
         _check_phase(phase)
     _check_network(config.network)
+    for key in ("hard", "fresh_lesions"):
+        if not 0 <= getattr(config.sampling, key) <= 1:
+            raise InputError(f"sampling.{key} is a share from 0 to 1.")
     if not config.phases:
         raise InputError("phases: a run needs one phase at least.")
     names = [phase.name for phase in config.phases]

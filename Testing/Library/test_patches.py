@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from CMBNetLib.progress import Progress
-from CMBNetTrainingLib.patches import PRESETS, PatchPlan, cut, draws_of
-from CMBNetTrainingLib.training_config import NetworkConfig, PhaseConfig
+from CMBNetTrainingLib.patches import PRESETS, PatchPlan, cut, draws_of, sampling_of
+from CMBNetTrainingLib.training_config import NetworkConfig, PhaseConfig, SamplingConfig
 from CMBNetTrainingLib.training_data import PatchMaker
 from CMBNetTrainingLib.training_manifest import read_manifests
 from CMBNetTrainingLib.training_scans import ScanCache, TrainingScan
@@ -69,6 +69,14 @@ def test_the_mix_gives_roles_their_share(scans: list[TrainingScan]) -> None:
     phase = PhaseConfig(mix={"real": 1.0, "synthetic": 0.0})
     batches = PatchPlan(mixed, phase, NetworkConfig(filters=(4, 8), pixel_mm=1.5), SMALL, 4, (1, 0))
     assert {draw.scan for n in range(10) for draw in batches[n].draws} == {1, 2}
+
+
+def test_the_share_of_hard_places_can_be_set(scans: list[TrainingScan]) -> None:
+    sampling = sampling_of(SamplingConfig(per_scan=20, hard=0.3))
+    assert sum(sampling.shares.values()) == pytest.approx(1.0)
+    kinds = Counter(draw.kind for draw in draws_of(np.random.default_rng(0), scans, 0, sampling))
+    assert kinds["hard"] == 6
+    assert sampling_of(SamplingConfig()) == PRESETS["default"]
 
 
 def test_hard_places_are_visited(scans: list[TrainingScan]) -> None:
