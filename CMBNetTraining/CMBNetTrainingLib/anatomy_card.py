@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from CMBNetLib.anatomy import BY_NETWORK
+from CMBNetLib.anatomy import CLASSICAL, MASK_BY_NETWORK
 from CMBNetTrainingLib.anatomy_measure import REGIONS, AnatomyScore
+from CMBNetTrainingLib.anatomy_samples import PHYSICAL_SHARE
 from CMBNetTrainingLib.anatomy_scans import KINDS
 
 _HEAD = """# CMBNet anatomy
@@ -20,16 +21,18 @@ thickness, from which zone and region of a microbleed follow. No T1 scan is need
 
 ## How it was trained
 
-{label_maps} anatomical label maps, bent, tilted, scaled and mirrored at random, were given contrasts: 65 % physical
-(T2*-weighted signal at 1.5, 3 or 7 T, loss of signal near air), 35 % random. Slices of up to 7 mm in three directions,
-coil bias, noise, lesions, wider ventricles, cut fields of view and removed skulls are part of it. No patient scan was
-used. {steps} steps in {minutes} minutes on a share of two CPU cores.
+{label_maps} anatomical label maps, bent, tilted, scaled and mirrored at random, were given contrasts: {physical} %
+physical (T2*-weighted signal at 1.5, 3 or 7 T, loss of signal near air), the rest random. Slices of up to 7 mm in three
+directions, coil bias, noise, lesions, wider ventricles, cut fields of view and removed skulls are part of it. No
+patient scan was used. {steps} steps in {minutes} minutes on a share of two CPU cores; {share} of the schedule was done.
 To repeat it: `python -m CMBNetTrainingLib.anatomy_training`, see `Docs/training.md`.
 
 ## How it was measured
 
 {scans} whole scans simulated from four heads that training does not see, by the physical simulator that makes the
-lesion model's scans ({fallbacks} of them fell back to the classical method, and are counted as that method left them).
+lesion model's scans. In {atlas} of them the tissues were uncertain, so the network's mask was kept and the atlas named
+the regions; in {fallbacks} the mask was not believed and the classical method took over. They are counted as the
+program left them.
 Dice is on 1 mm voxels against the labels; the region figure is the mean over ten regions, left and right apart. Zone
 and side are those of 2000 random points of brain tissue a scan. "Before" is the classical mask with the registered
 atlas on the same scans.
@@ -42,7 +45,7 @@ _TAIL = """
 * Simulated scans are cleaner than patients: tumours, large infarcts, resections and metal are not in the training.
 * The label maps are those of 12 adults. Children were not seen.
 * Ventricles, cortex and CSF between gyri are blurred by slices of 4 mm and more, and the figures fall with it.
-* Where the result is not plausible the classical mask and the registered atlas take over, and the scan's QC says so
+* Where the mask is not plausible the classical mask and the registered atlas take over, and the scan's QC says so
   (`anatomy_fallback`).
 
 ## Licence
@@ -61,8 +64,10 @@ FIGURES: tuple[tuple[str, Callable[[AnatomyScore], float]], ...] = (
 
 def model_card(ours: Sequence[AnatomyScore], before: Sequence[AnatomyScore], training: dict[str, Any]) -> str:
     """Markdown of the card."""
-    fallbacks = sum(score.method != BY_NETWORK for score in ours)
-    head = _HEAD.format(scans=len(ours), fallbacks=fallbacks, **training)
+    methods = [score.method for score in ours]
+    fallbacks, atlas = methods.count(CLASSICAL), methods.count(MASK_BY_NETWORK)
+    physical = round(100 * PHYSICAL_SHARE)
+    head = _HEAD.format(scans=len(ours), fallbacks=fallbacks, atlas=atlas, physical=physical, **training)
     return head + _by_kind(ours, before) + "\n" + _by_region(ours, before) + _TAIL
 
 
@@ -97,7 +102,7 @@ def _shown(figure: Any) -> str:
 
 
 def _by_region(ours: Sequence[AnatomyScore], before: Sequence[AnatomyScore]) -> str:
-    lines = ["| Dice of the region | network | before |", "|---|---|---|"]
+    lines = ["| Dice of the region | now | before |", "|---|---|---|"]
     for name in REGIONS:
         cells = [_shown(np.mean([s.region_dice[name] for s in scores])) for scores in (ours, before)]
         lines.append(f"| {name} | {cells[0]} | {cells[1]} |")

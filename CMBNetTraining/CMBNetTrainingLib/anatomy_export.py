@@ -125,7 +125,8 @@ def build(run: Path, scans: Path, folder: Path, license_file: Path, docs: Path |
     config = json.loads((run / "config.json").read_text())
     rows = read_log(run)
     training = {"label_maps": config["label_maps"], "real_scans": 0, "steps": int(rows[-1]["step"]),
-                "minutes": round(float(rows[-1]["elapsed_s"]) / 60), "simulated": True}  # fmt: skip
+                "minutes": round(float(rows[-1]["elapsed_s"]) / 60), "simulated": True,
+                "share": f"{float(rows[-1]['elapsed_s']) / (60 * config['minutes']):.0%}"}  # fmt: skip
     license_text = license_file.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as temporary:
         weights = Path(temporary) / "model.safetensors"

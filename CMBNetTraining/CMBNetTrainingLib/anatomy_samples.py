@@ -23,7 +23,7 @@ from CMBNetTrainingLib.tissue import CSF_LABELS, FIRST_EXTRACEREBRAL_LABEL, draw
 PATCH = (64, 80, 64)
 VOXEL_MM = 2.0
 UNKNOWN_SIDE = 255
-PHYSICAL_SHARE = 0.65
+PHYSICAL_SHARE = 0.85
 # Phase (rad) over a voxel of 2 mm that a gradient of 1 ppm/mm makes at 3 T and 20 ms.
 RADIANS_PER_PPM_MM = 2 * np.pi * 42.577 * 3.0 * 0.02 * 2.0
 
