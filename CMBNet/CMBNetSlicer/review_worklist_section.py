@@ -15,6 +15,7 @@ from CMBNetLib.review_room import ReadingSetup
 from CMBNetLib.review_terms import ReviewTerms
 from CMBNetLib.worklist import Worklist, read_worklist
 from CMBNetLib.worklist_status import FILTERS, CaseStatus
+from CMBNetSlicer.path_lines import remember_path
 
 COLUMNS = ("Case", "Status", "Candidates", "Decided", "Reader", "Minutes")
 SCALES = ("bombs", "mars")
@@ -75,7 +76,9 @@ class WorklistSection:
         path = str(self._ui.worklistPath.currentPath).strip()
         if not path:
             raise InputError("Choose a worklist: a CSV file, a BIDS data set, or a folder of scans.")
-        return read_worklist(Path(path))
+        worklist = read_worklist(Path(path))
+        remember_path(self._ui.worklistPath)
+        return worklist
 
     def show(self, rows: Sequence[CaseStatus], current: str | None) -> None:
         """Fill the table."""
