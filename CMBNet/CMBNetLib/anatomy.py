@@ -11,7 +11,7 @@ from .errors import InputError
 from .volume import Volume
 
 if TYPE_CHECKING:
-    from .anatomy_network import AnatomyUNet
+    from .network_anatomy import AnatomyUNet
 
 PLAUSIBLE_BRAIN_ML = (300.0, 2500.0)
 BY_NETWORK, MASK_BY_NETWORK = "anatomy network", "mask by the anatomy network, affine atlas"

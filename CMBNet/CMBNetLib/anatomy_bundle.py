@@ -11,7 +11,7 @@ from .errors import BundleError
 from .resources import resource_path
 
 if TYPE_CHECKING:
-    from .anatomy_network import AnatomyUNet
+    from .network_anatomy import AnatomyUNet
 
 INTENSITY_RULE = "head-mean"
 VOXEL_RANGE_MM = (1.0, 4.0)
@@ -42,7 +42,7 @@ class AnatomyBundle:
 
     def load_network(self) -> AnatomyUNet:
         """The network with its weights as float32, in evaluation mode; `BundleError` where they do not fit."""
-        from .anatomy_network import AnatomySpec, AnatomyUNet
+        from .network_anatomy import AnatomySpec, AnatomyUNet
 
         described = self.metadata["cmbnet"]["network"]
         network = AnatomyUNet(AnatomySpec(tuple(described["filters"]), float(described["voxel_mm"])))

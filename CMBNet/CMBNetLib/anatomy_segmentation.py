@@ -14,7 +14,7 @@ from .grid import Grid
 from .volume import Volume, resample_to
 
 if TYPE_CHECKING:
-    from .anatomy_network import AnatomyUNet
+    from .network_anatomy import AnatomyUNet
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Segmentation:
     brain : Volume
         uint8 mask: one piece without holes.
     tissue : Volume
-        uint8 index into `anatomy_network.TISSUES` in the brain, 0 elsewhere.
+        uint8 index into `network_anatomy.TISSUES` in the brain, 0 elsewhere.
     right : ndarray of bool, [k, j, i]
         Right rather than left, by the network alone.
     in_one_piece : float

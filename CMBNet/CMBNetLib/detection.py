@@ -24,7 +24,7 @@ from .shape import measure_shapes
 from .volume import Volume
 
 if TYPE_CHECKING:
-    from .anatomy_network import AnatomyUNet
+    from .network_anatomy import AnatomyUNet
 
 DEFAULT_OPERATING_POINT = "balanced"
 # Slices thicker than this hide small microbleeds; see the model card for the figures by thickness.

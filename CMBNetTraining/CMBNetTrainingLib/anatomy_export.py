@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from CMBNetLib.anatomy import find_anatomy
 from CMBNetLib.anatomy_bundle import INTENSITY_RULE, AnatomyBundle, load_anatomy_bundle
-from CMBNetLib.anatomy_network import AnatomySpec
 from CMBNetLib.anatomy_tissues import TISSUES
 from CMBNetLib.bundle import LICENSE, METADATA, MODEL_CARD, WEIGHTS, sha256_of
 from CMBNetLib.files import atomic_output
+from CMBNetLib.network_anatomy import AnatomySpec
 from CMBNetTrainingLib.anatomy_card import model_card
 from CMBNetTrainingLib.anatomy_measure import AnatomyScore, measure
 from CMBNetTrainingLib.anatomy_scans import read_scans

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from CMBNetLib.anatomy_network import AnatomyUNet, stack_cubes
 from CMBNetLib.anatomy_tissues import OUTER_CSF, TISSUES
+from CMBNetLib.network_anatomy import AnatomyUNet, stack_cubes
 from CMBNetTrainingLib.anatomy_samples import UNKNOWN_SIDE
 
 CLASSES = len(TISSUES)

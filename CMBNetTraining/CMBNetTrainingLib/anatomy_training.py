@@ -21,9 +21,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from CMBNetLib.anatomy_network import AnatomySpec, AnatomyUNet
 from CMBNetLib.anatomy_tissues import OUTER_CSF, TISSUES
 from CMBNetLib.files import atomic_output
+from CMBNetLib.network_anatomy import AnatomySpec, AnatomyUNet
 from CMBNetTrainingLib.anatomy_heads import CodedHead, read_coded_heads
 from CMBNetTrainingLib.anatomy_loss import JUDGED, anatomy_loss
 from CMBNetTrainingLib.anatomy_samples import UNKNOWN_SIDE, Sample, draw_sample

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from CMBNetLib.anatomy_bundle import load_anatomy_bundle
-from CMBNetLib.anatomy_network import AnatomySpec, AnatomyUNet
 from CMBNetLib.bundle import METADATA, WEIGHTS, bundle_folders, find_bundle, sha256_of
 from CMBNetLib.detection import detect
 from CMBNetLib.errors import BundleError
+from CMBNetLib.network_anatomy import AnatomySpec, AnatomyUNet
 from CMBNetTrainingLib.anatomy_export import half_weights, write_bundle
 from head_phantom import head
 

@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from CMBNetLib.anatomy import BY_NETWORK, CLASSICAL, MASK_BY_NETWORK, Anatomy, find_anatomy
 from CMBNetLib.anatomy_bundle import load_anatomy_bundle
-from CMBNetLib.anatomy_network import AnatomySpec, AnatomyUNet
 from CMBNetLib.location import FLUID, decode_region, locate
+from CMBNetLib.network_anatomy import AnatomySpec, AnatomyUNet
 from CMBNetLib.resources import resource_path
 from CMBNetLib.volume import Volume, read_volume, resample_to
 from head_phantom import head

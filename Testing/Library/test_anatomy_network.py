@@ -8,11 +8,11 @@ import torch
 
 from CMBNetLib.anatomy_checks import doubts_about, doubts_about_tissues
 from CMBNetLib.anatomy_input import anatomy_intensities
-from CMBNetLib.anatomy_network import AnatomySpec, AnatomyUNet, stack_cubes, unstack_cubes
 from CMBNetLib.anatomy_regions import distance_from_midplane, region_map
 from CMBNetLib.anatomy_segmentation import Segmentation, coarse_head, nearest_to_ras
 from CMBNetLib.anatomy_tissues import TISSUES
 from CMBNetLib.location import decode_region
+from CMBNetLib.network_anatomy import AnatomySpec, AnatomyUNet, stack_cubes, unstack_cubes
 from CMBNetLib.volume import Volume
 
 SMALL = AnatomySpec(filters=(4, 4, 4, 4))

@@ -80,7 +80,8 @@ def test_the_mirror_image_follows_with_its_sides_changed() -> None:
     assert side[0, 0, 0].tolist() == [1, 1, UNKNOWN_SIDE]
 
 
-def test_the_loss_is_least_for_the_truth_and_feels_the_brain_mask() -> None:
+def test_the_loss_is_least_for_the_truth_and_feels_the_brain_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("CMBNetTrainingLib.anatomy_loss.WEIGHTS", dict.fromkeys(TISSUES, 1.0))
     truth = torch.randint(0, CLASSES, (1, 3, 4, 4, 4), generator=torch.Generator().manual_seed(0))
     sure = 12 * torch.nn.functional.one_hot(truth, CLASSES).movedim(-1, 1).float()
     right = tissue_loss(sure, truth)
