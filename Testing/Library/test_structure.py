@@ -62,7 +62,7 @@ def test_torch_is_imported_on_loading_only_by_network_and_inference() -> None:
     wrong = [
         f"{relative(path)}:{item.line}"
         for path in tree.python_files(tree.PACKAGES["CMBNetLib"])
-        if not path.stem.endswith("network") and not path.stem.startswith("inference")
+        if not path.stem.startswith(("network", "inference"))
         for item in tree.imports_of(path)
         if item.top == "torch" and item.at_file_scope
     ]
