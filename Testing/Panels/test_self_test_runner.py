@@ -84,7 +84,7 @@ def test_make_starts_the_application_with_the_modules_the_script_and_its_argumen
     slicer_app.chmod(0o755)
     words = [f"SLICER={slicer_app}", "SLICER_TEST_ARGS=--install CMBNet"]
     done = subprocess.run(
-        ["make", "test-slicer", *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True
+        ["make", "--no-print-directory", "test-slicer", *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True
     )
     arguments = json.loads(done.stdout.splitlines()[-1])
     assert arguments[:2] == ["--testing", "--no-splash"]
