@@ -83,9 +83,8 @@ def test_make_starts_the_application_with_the_modules_the_script_and_its_argumen
     slicer_app.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n", encoding="utf-8")
     slicer_app.chmod(0o755)
     words = [f"SLICER={slicer_app}", "SLICER_TEST_ARGS=--install CMBNet"]
-    done = subprocess.run(
-        ["make", "--no-print-directory", "test-slicer", *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True
-    )
+    command = ["make", "--no-print-directory", "test-slicer", *words]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True)
     arguments = json.loads(done.stdout.splitlines()[-1])
     assert arguments[:2] == ["--testing", "--no-splash"]
     folders = [str(REPOSITORY / name) for name in ("CMBNet", "CMBNetTraining", "CMBNetEvaluation")]
