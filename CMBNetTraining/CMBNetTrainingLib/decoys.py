@@ -51,7 +51,7 @@ class Habit:
 
 
 # Calcified plexus is common at an age at which one looks for microbleeds; a calcified falx, which lies in the same CSF
-# label as every sulcus, is not. Rates are a little above those in people, so that a network meets each kind often.
+# label as every sulcus, is not. The rates are guesses, not counts.
 HABITS = (
     Habit("calcification", PLEXUS_LABELS, 1.2, (0.6, 2.5), CALCIUM_PPM, "cluster", 0.9),
     Habit("calcification", VENTRICLE_LABELS, 0.5, (0.6, 2.0), CALCIUM_PPM, "ellipsoid", 0.9),

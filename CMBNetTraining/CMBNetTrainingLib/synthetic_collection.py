@@ -27,7 +27,7 @@ from .training_config import SynthesisConfig
 from .training_manifest import CLASS_MAPS
 from .whole_scans import FIELD_OF_VIEW_MM, as_volumes
 
-TRUTH = "truth"
+TRUTH, DECOYS = "truth", "decoys"
 # Share of the scans that do not cover the whole head, and the height of their stack of slices.
 PARTIAL_SHARE, PARTIAL_HEIGHT_MM = 0.15, (85.0, 130.0)
 TRUTH_COLUMNS = ("scan_id", "id", "kind", "x", "y", "z", "diameter_mm", "loss", "visible", "zone", "region")
@@ -151,7 +151,8 @@ def write_scan(folder: Path, scan_id: str, scan: SyntheticScan) -> None:
     image, labels = as_volumes(scan)
     write_volume(image, folder / IMAGES / f"{scan_id}.nii.gz")
     write_volume(labels, folder / LABELS / f"{scan_id}.nii.gz")
-    for name, array in ((CLASS_MAPS, scan.classes), (BRAINS, scan.brain.astype(np.uint8))):
+    maps = {CLASS_MAPS: scan.classes, BRAINS: scan.brain.astype(np.uint8), DECOYS: scan.decoy_instances}
+    for name, array in maps.items():
         write_volume(image.with_array(array), folder / name / f"{scan_id}.nii.gz")
     rows = truth_rows(scan_id, scan, image)
     write_text(folder / TRUTH / f"{scan_id}.csv", csv_text(TRUTH_COLUMNS, rows))

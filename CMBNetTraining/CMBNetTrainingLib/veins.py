@@ -22,7 +22,7 @@ STEP_MM = 0.25
 # How far ahead (mm) a growing vein looks.
 AHEAD_MM = 1.0
 # Trunks and lengths of the three kinds of veins, set so that the share of the brain that shows as thin and above
-# 120 ppb at about 1 mm, and how strong it is, come near the calibration of a real 3 T susceptibility map.
+# 120 ppb at about 1 mm stays below that of a real 3 T susceptibility map (.38 %); Docs/synthesis.md says what it is.
 SULCAL_TRUNKS_PER_LITRE = (160.0, 420.0)
 MEDULLARY_PER_LITRE = (150.0, 700.0)
 NEAR_MM = 3.0
