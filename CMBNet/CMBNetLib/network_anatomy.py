@@ -29,7 +29,8 @@ class AnatomyUNet(nn.Module):
     """Logits (b, 15, k, j, i) of normalised volumes (b, 1, k, j, i): 14 tissues, then right against left.
 
     Cubes of 2 x 2 x 2 voxels are stacked into channels before the first convolution and unstacked after the last one:
-    the grid of the costly first level is 4 mm, the output is 2 mm. Edges must be even.
+    the grid of the costly first level is 4 mm, the output is 2 mm. Edges must be even. Norms are those of the volume at
+    hand: contrasts differ so much that averages over many of them fit none.
     """
 
     def __init__(self, spec: AnatomySpec):
@@ -65,7 +66,7 @@ def _convs(inputs: int, outputs: int, count: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for n in range(count):
         layers.append(nn.Conv3d(outputs if n else inputs, outputs, 3, padding=1, bias=False))
-        layers += [nn.BatchNorm3d(outputs), nn.ReLU(inplace=True)]
+        layers += [nn.InstanceNorm3d(outputs, affine=True), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 

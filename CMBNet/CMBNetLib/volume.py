@@ -176,7 +176,9 @@ def resample_to(volume: Volume, grid: Volume | Grid, *, interpolation: str = "li
     return Volume(array, grid.ijk_to_ras, volume.name, dict(volume.metadata))
 
 
-def read_volume(path: str | os.PathLike[str], *, frame: int | None = None, series: str | None = None) -> Volume:
+def read_volume(
+    path: str | os.PathLike[str], *, frame: int | None = None, series: str | None = None, whole: bool = True
+) -> Volume:
     """Read a scan and check that it can be searched for microbleeds.
 
     Parameters
@@ -187,6 +189,8 @@ def read_volume(path: str | os.PathLike[str], *, frame: int | None = None, serie
         Which volume of a 4D file or series, from 0.
     series
         SeriesInstanceUID, where a folder holds several series.
+    whole
+        Refuse what is too small for a head; a piece of one is good to train on, but not to detect in.
 
     Returns
     -------
@@ -206,7 +210,7 @@ def read_volume(path: str | os.PathLike[str], *, frame: int | None = None, serie
     """
     from .volume_reading import read_scan
 
-    return read_scan(path, frame, series)
+    return read_scan(path, frame, series, whole)
 
 
 def read_labels(path: str | os.PathLike[str]) -> Volume:

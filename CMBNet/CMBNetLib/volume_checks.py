@@ -20,8 +20,8 @@ _MAX_SHEAR = 0.02  # cosine between two axes
 _FEW_VALUES = 48
 
 
-def checked_scan(volume: Volume) -> Volume:
-    """The scan as float32 with small faults repaired and told in ``metadata["warnings"]``.
+def checked_scan(volume: Volume, *, whole: bool = True) -> Volume:
+    """The scan as float32 with small faults repaired and told in ``metadata["warnings"]``; ``whole``: of a whole head.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def checked_scan(volume: Volume) -> Volume:
         The grid cannot hold a head (slices, voxel edges, field of view, sheared axes), or the voxels are no MR
         magnitude image (not numbers, constant, a binary mask, CT).
     """
-    check_grid(volume)
+    check_grid(volume, whole=whole)
     array, warnings = _repaired(volume.array)
     _check_varies(array)
     sample = _sample(array)
@@ -39,7 +39,7 @@ def checked_scan(volume: Volume) -> Volume:
     return replace(volume, array=array, metadata=metadata)
 
 
-def check_grid(volume: Volume) -> None:
+def check_grid(volume: Volume, *, whole: bool) -> None:
     """Refuse a grid that cannot hold a head.
 
     Raises
@@ -60,7 +60,7 @@ def check_grid(volume: Volume) -> None:
             "needed. Choose the whole series, not a localizer or a crop."
         )
     extents = np.multiply(volume.shape_ijk, edges)
-    if np.sort(extents)[1] < MIN_HEAD_MM or extents.min() < MIN_SLAB_MM:
+    if whole and (np.sort(extents)[1] < MIN_HEAD_MM or extents.min() < MIN_SLAB_MM):
         raise InputError(
             f"The scan covers {_by(np.round(extents))} mm, too little for a head; choose a scan of the whole head."
         )

@@ -32,14 +32,14 @@ _MOST_LABEL = 2**31 - 1
 _SAME_PLACE_MM = 0.5
 
 
-def read_scan(path: str | os.PathLike[str], frame: int | None, series: str | None) -> Volume:
+def read_scan(path: str | os.PathLike[str], frame: int | None, series: str | None, whole: bool) -> Volume:
     """What `CMBNetLib.volume.read_volume` describes."""
     path = _existing(path)
     if path.is_dir() or _is_dicom(path):
         volume = read_dicom(path, frame=frame, series=series)
     else:
         volume = _read_file(path, frame)
-    return checked_scan(volume)
+    return checked_scan(volume, whole=whole)
 
 
 def read_label_map(path: str | os.PathLike[str]) -> Volume:

@@ -20,7 +20,8 @@ from CMBNetTrainingLib.anatomy_heads import LEFT, OUTER_CSF_CODE, RIGHT, CodedHe
 from CMBNetTrainingLib.anatomy_slices import draw_slicing
 from CMBNetTrainingLib.tissue import CSF_LABELS, FIRST_EXTRACEREBRAL_LABEL, draw_tissue_table
 
-PATCH = (64, 80, 64)
+# From a part of a head to nearly all of one, as scans cover more or less.
+PATCHES = ((64, 80, 64), (64, 80, 64), (80, 104, 80), (40, 104, 80))
 VOXEL_MM = 2.0
 UNKNOWN_SIDE = 255
 PHYSICAL_SHARE = 0.85
@@ -38,10 +39,11 @@ class Sample:
 
 
 def draw_sample(
-    rng: np.random.Generator, heads: Sequence[CodedHead], patch: tuple[int, int, int] = PATCH
+    rng: np.random.Generator, heads: Sequence[CodedHead], patch: tuple[int, int, int] | None = None
 ) -> Sample:
-    """One sample of one of the heads."""
+    """One sample of one of the heads; ``patch``: its voxels (k, j, i), none: one of `PATCHES`."""
     head = heads[int(rng.integers(len(heads)))]
+    patch = patch or PATCHES[int(rng.integers(len(PATCHES)))]
     points, mirrored = _draw_points(rng, head, patch)
     codes = _with_larger_ventricles(rng, head)
     here = _nearest(codes, points)

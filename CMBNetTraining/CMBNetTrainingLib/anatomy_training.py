@@ -42,11 +42,9 @@ class AnatomyTraining:
     """Settings of a run. Minutes are wall time over all calls; a batch is one patch."""
 
     minutes: float = 80.0
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 1e-4
     warm_up: int = 150
-    # From here on batch norms keep their averages: a batch of one patch is unlike a whole scan.
-    settled: float = 0.75
     log_every: int = 50
     validate_every: int = 500
     seed: int = 20_261_124
@@ -80,7 +78,6 @@ class AnatomyRun:
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.step, self.elapsed_s, self.label_maps = 0, 0.0, 0
-        self._settled = False
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
 
@@ -98,7 +95,6 @@ class AnatomyRun:
         """One step on (b, k, j, i) arrays."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
-        self._train_mode()
         judged = torch.randperm(8, generator=torch.Generator().manual_seed(self.step))[:JUDGED]
         loss = anatomy_loss(self.network, image[:, None], tissue, side, judged)
         self.optimiser.zero_grad(set_to_none=True)
@@ -109,24 +105,11 @@ class AnatomyRun:
         self._update_average()
         return float(loss.detach())
 
-    def _train_mode(self) -> None:
-        if not self._settled and self.done >= self.settings.settled:
-            averages = {k: v for k, v in self.average.state_dict().items() if "running" in k}
-            self.network.load_state_dict(averages, strict=False)
-            self._settled = True
-        self.network.train()
-        for module in self.network.modules():
-            if self._settled and isinstance(module, nn.BatchNorm3d):
-                module.eval()
-
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         for kept, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
+            kept.lerp_(new, 1 - decay)
 
     def save(self) -> None:
         """Write everything that decides how the run goes on."""
@@ -134,7 +117,7 @@ class AnatomyRun:
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for index, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{k}": v for k, v in state.items()}
-        about = {"step": str(self.step), "elapsed_s": f"{self.elapsed_s:.1f}", "settled": str(int(self._settled))}
+        about = {"step": str(self.step), "elapsed_s": f"{self.elapsed_s:.1f}"}
         with atomic_output(self.folder / "last.safetensors") as path:
             save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata=about)
         with atomic_output(self.folder / "config.json") as path:
@@ -159,7 +142,6 @@ class AnatomyRun:
                 state[int(index)][slot] = value
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": dict(state)})
         self.step, self.elapsed_s = int(about["step"]), float(about["elapsed_s"])
-        self._settled = about["settled"] == "1"
 
     def log(self, loss: float, scores: Sequence[float]) -> None:
         """Append a line to ``log.csv`` and print it."""

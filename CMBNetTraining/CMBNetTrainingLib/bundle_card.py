@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from CMBNetEvaluationLib.counting import counting_metrics
 from CMBNetEvaluationLib.detection_metrics import pooled_metrics
 from CMBNetEvaluationLib.estimates import Estimate, SubjectBootstrap
+from CMBNetEvaluationLib.froc import froc_metrics
 from CMBNetEvaluationLib.scan_result import ScanResult, counts_of
-from CMBNetTrainingLib.training_validation import compare_scan
+from CMBNetEvaluationLib.segmentation_metrics import matched_metrics
+from CMBNetEvaluationLib.strata import false_positive_causes, stratified_metrics
+from CMBNetTrainingLib.source_scan import REAL
+from CMBNetTrainingLib.training_validation import ValidatedScan, compare_scan
 
 if TYPE_CHECKING:
     from CMBNetTrainingLib.bundle_export import Measurement
+
+BALANCED = "balanced"
+RATES = ("0.5", "1", "2")
+# Slices under 2 mm, from there to under 4 mm, and thicker: thick ones hide what is small.
+THICKNESS_MM = {"under 2 mm": (0.0, 2.0), "2 to under 4 mm": (2.0, 4.0), "4 mm and more": (4.0, 1e3)}
+STRATA = {"sequence": "sequence", "field_strength_t": "field", "size": "diameter", "zone": "zone"}
 
 _HEAD = """# {name}
 
@@ -26,9 +37,10 @@ candidate.
 
 ## Measurement
 
-On {described}, with {lesions} microbleeds. A candidate is right when its centre lies within 5 mm of a microbleed's, one
-to one. The thresholds{calibrated} were chosen on these scans, so figures on new scans will be somewhat worse.
-Intervals: 95 %, bootstrap over scans.
+On {described}, with {lesions} microbleeds{synthetic}. The scans went through the whole of detection, the brain found by
+the program itself. A candidate is right when its centre lies within 5 mm of a microbleed's, one to one. The
+thresholds{calibrated} were chosen on these scans, so figures on new scans will be somewhat worse. Intervals: 95 %,
+bootstrap over scans.
 
 | operating point | threshold | sensitivity | precision | false positives a scan |
 |---|---|---|---|---|
@@ -47,35 +59,86 @@ See `LICENSE`.
 
 def model_card(name: str, measurement: Measurement, training: Mapping[str, Any]) -> str:
     """Markdown of the card."""
-    lesions = sum(entry.compared.result.n_reference for entry in measurement.validated)
+    validated = measurement.validated
+    lesions = sum(entry.compared.result.n_reference for entry in validated)
     fitted = measurement.calibration.is_fitted
+    simulated = all(entry.scan.entry.role != REAL for entry in validated)
     head = _HEAD.format(
         name=name, statement=training["statement"], phases=", ".join(training["phases"]), loss=training["loss"],
         augmentation=training["augmentation"], seed=training["seed"], checkpoint=training["checkpoint"],
         init=f" It began with the weights of {training['init']}." if training["init"] else "",
         described=measurement.described, lesions=lesions, calibrated=" and the calibration" if fitted else "",
+        synthetic=", all of them synthetic" if simulated else "",
     )  # fmt: skip
-    rows = [_row(name, point.threshold, measurement) for name, point in measurement.points.items()]
-    return head + "\n".join(rows) + "\n" + _calibration(measurement) + _TAIL
+    rows = [_row(name, point.threshold, validated) for name, point in measurement.points.items()]
+    threshold = measurement.points[BALANCED].threshold
+    parts = (_by_thickness(validated), _by_strata(validated, threshold), _calibration(measurement))
+    return head + "\n".join(rows) + "\n" + "".join(parts) + _checks(measurement) + _TAIL
 
 
-def _row(name: str, threshold: float, measurement: Measurement) -> str:
-    results = [compare_scan(v.scan, v.candidates, threshold).result for v in measurement.validated]
-    pooled = _pooled(results)
+def results_at(validated: Sequence[ValidatedScan], threshold: float) -> list[ScanResult]:
+    """The scans with what is called from ``threshold`` on."""
+    return [compare_scan(v.scan, v.candidates, threshold).result for v in validated]
+
+
+def _row(name: str, threshold: float, validated: Sequence[ValidatedScan]) -> str:
+    results = results_at(validated, threshold)
+    pooled = pooled_metrics(counts_of(results), _bootstrap(results))
     cells = (pooled["sensitivity"], pooled["precision"], pooled["false_positives_per_scan"])
     return f"| {name} | {threshold:.4f} | " + " | ".join(_cell(cell) for cell in cells) + " |"
 
 
-def _pooled(results: Sequence[ScanResult]) -> dict[str, Estimate]:
-    bootstrap = SubjectBootstrap([result.subject_id for result in results])
-    return pooled_metrics(counts_of(results), bootstrap)
+def _by_thickness(validated: Sequence[ValidatedScan]) -> str:
+    """Sensitivity at fixed rates of false positives, each group of scans with its own curve."""
+    groups = {"all": list(validated)}
+    groups |= {
+        name: [v for v in validated if low <= v.scan.slice_mm < high] for name, (low, high) in THICKNESS_MM.items()
+    }
+    lines = [
+        "",
+        f"Sensitivity at {', '.join(RATES)} false positives a scan, by the distance of slices:",
+        "",
+        "| slices | scans | microbleeds | " + " | ".join(f"at {rate}" for rate in RATES) + " |",
+        "|---|---|---|" + "---|" * len(RATES),
+    ]
+    for name, group in groups.items():
+        results = [v.compared.result for v in group]
+        measured = froc_metrics(results, _bootstrap(results)) if results else None
+        if measured is not None:
+            cells = " | ".join(_cell(measured["sensitivity_at"][rate]) for rate in RATES)
+            lines.append(f"| {name} | {len(group)} | {sum(r.n_reference for r in results)} | {cells} |")
+    return "\n".join(lines) + "\n"
 
 
-def _cell(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "not defined"
-    interval = "" if estimate.low is None else f" ({estimate.low:.2f}-{estimate.high:.2f})"
-    return f"{estimate.value:.2f}{interval}"
+def _by_strata(validated: Sequence[ValidatedScan], threshold: float) -> str:
+    results = results_at(validated, threshold)
+    bootstrap = _bootstrap(results)
+    lines = [
+        "",
+        f"At `{BALANCED}`:",
+        "",
+        "| | scans | microbleeds | sensitivity | false positives a scan |",
+        "|---|---|---|---|---|",
+    ]
+    strata = stratified_metrics(results, bootstrap)
+    for key, title in STRATA.items():
+        for name, part in strata.get(key, {}).items():
+            cells = " | ".join(_cell(part[figure]) for figure in ("sensitivity", "false_positives_per_scan"))
+            lines.append(f"| {title}: {name} | {part['scans']} | {part['tp'] + part['fn']} | {cells} |")
+    return "\n".join(lines) + "\n" + _outlines_and_counts(results, bootstrap)
+
+
+def _outlines_and_counts(results: Sequence[ScanResult], bootstrap: SubjectBootstrap) -> str:
+    counts = _cell(counting_metrics(results, bootstrap)["same_burden_class"])
+    lines = [f"* Class of the count (0, 1-4, 5-9, 10 and more) right: {counts}."]
+    matched = matched_metrics(results, bootstrap)
+    if matched is not None:
+        lines.insert(0, f"* Mean Dice of the microbleeds found: {_cell(matched['dice'])}.")
+    causes = false_positive_causes(results)
+    if causes:
+        told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in causes.items())
+        lines.append(f"* The false positives are: {told} (unknown: mostly pieces of veins).")
+    return "\n" + "\n".join(lines) + "\n"
 
 
 def _calibration(measurement: Measurement) -> str:
@@ -90,3 +153,44 @@ def _calibration(measurement: Measurement) -> str:
         f"{c.temperature:.3f}, shift {c.shift:.3f}): expected calibration error {c.ece_before:.3f} before, "
         f"{measurement.ece_after:.3f} after.\n"
     )
+
+
+def _checks(measurement: Measurement) -> str:
+    """Scans that neither training nor thresholds have seen, by data set."""
+    if not measurement.checks:
+        return ""
+    names = sorted({_dataset(check) for check in measurement.checks})
+    lines = [
+        "",
+        "On scans of which neither training nor thresholds know:",
+        "",
+        "| | scans | microbleeds | operating point | sensitivity | false positives a scan |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in names:
+        group = [check for check in measurement.checks if _dataset(check) == name]
+        lines += [_check_row(name, group, point, p.threshold) for point, p in measurement.points.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _check_row(name: str, group: Sequence[ValidatedScan], point: str, threshold: float) -> str:
+    results = results_at(group, threshold)
+    pooled = pooled_metrics(counts_of(results), _bootstrap(results))
+    lesions = sum(result.n_reference for result in results)
+    cells = " | ".join(_cell(pooled[figure]) for figure in ("sensitivity", "false_positives_per_scan"))
+    return f"| {name} | {len(group)} | {lesions} | {point} | {cells} |"
+
+
+def _dataset(check: ValidatedScan) -> str:
+    return check.scan.entry.attributes.get("dataset", "") or check.scan.entry.role
+
+
+def _bootstrap(results: Sequence[ScanResult]) -> SubjectBootstrap:
+    return SubjectBootstrap([result.subject_id for result in results])
+
+
+def _cell(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "not defined"
+    interval = "" if estimate.low is None else f" ({estimate.low:.2f}-{estimate.high:.2f})"
+    return f"{estimate.value:.2f}{interval}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from CMBNetTrainingLib.trainer import config_of_run
 from CMBNetTrainingLib.training_checkpoint import LAST, checkpoint_path, read_checkpoint
 from CMBNetTrainingLib.training_config import CRITERIA, TrainingConfig
 from CMBNetTrainingLib.training_entries import entries_of
-from CMBNetTrainingLib.training_manifest import ScanEntry
+from CMBNetTrainingLib.training_manifest import ScanEntry, read_manifests
 from CMBNetTrainingLib.training_model import network_spec
 from CMBNetTrainingLib.training_scans import ScanCache
 from CMBNetTrainingLib.training_validation import FLOOR, ValidatedScan, validate_scans
@@ -45,13 +45,14 @@ _PREFERRED = ("froc", "average_precision", "best_f1", "sensitivity_at_2", "sensi
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is known about an exported model: scans, points, calibration and the error after it."""
+    """What is known about an exported model: scans, points, calibration, the error after it, further scans."""
 
     validated: Sequence[ValidatedScan]
     points: dict[str, OperatingPoint]
     calibration: Calibration
     ece_after: float
     described: str
+    checks: Sequence[ValidatedScan] = ()
 
 
 def export_run(
@@ -63,6 +64,7 @@ def export_run(
     calibrate: bool = True,
     name: str = "",
     license_file: Path | None = None,
+    checks: Sequence[Path] = (),
 ) -> Bundle:
     """Write the bundle ``folder`` of a run.
 
@@ -74,6 +76,8 @@ def export_run(
         Let scores mean shares of true candidates, as far as the validation scans allow.
     license_file
         Text of the licence of the weights; without it the bundle says that its maker decides.
+    checks
+        Manifests of further scans that the card shall tell of; no threshold is chosen by them.
 
     Raises
     ------
@@ -88,16 +92,18 @@ def export_run(
     if not held_out:
         raise InputError("The run has no validation scan, so no operating point can be measured.")
     network = config.network
-    scans = ScanCache(run / "cache", network.pixel_mm, network.thinnest_slice_mm).fill(held_out, progress)
+    further = read_manifests(checks) if checks else []
     device = choose_device(config.device)
 
-    def measure(tensors: dict[str, Tensor]) -> list[ValidatedScan]:
-        progress.stage("measure", f"Measuring on {len(scans)} validation scans")
+    def measure(tensors: dict[str, Tensor], entries: Sequence[ScanEntry]) -> list[ValidatedScan]:
+        progress.stage("measure", f"Measuring on {len(entries)} scans")
+        scans = ScanCache(run / "cache", network.pixel_mm, network.thinnest_slice_mm).fill(entries, progress)
         model = AnisotropicUNet(network_spec(network))
         model.load_state_dict(tensors)
         return validate_scans(model.eval(), scans, device, progress)
 
     measurement, weights = _measured(measure, weights, held_out, calibrate)
+    measurement = replace(measurement, checks=measure(_full(half(weights)), further))
     training = _training_statement(config, entries, step, used)
     card = model_card(name or folder.name, measurement, training)
     text = BundleText(
@@ -136,11 +142,11 @@ def _measured(
     """Measure, calibrate where there is enough to go by, and measure what will be shipped."""
     described = _described(held_out)
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-    validated = measure(_full(half(weights)))
+    validated = measure(_full(half(weights)), held_out)
     calibration = fit_calibration(*scores_and_truth(validated))
     if calibrate and calibration.is_fitted:
         weights = calibrated(weights, calibration)
-        validated = measure(_full(half(weights)))
+        validated = measure(_full(half(weights)), held_out)
     else:
         calibration = Calibration(n_true=calibration.n_true, n_false=calibration.n_false)
     after = expected_calibration_error(*scores_and_truth(validated))

@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="name that people see (default: that of the folder)")
     text = "text of the licence of the weights (default: it says that you decide)"
     parser.add_argument("--license", type=Path, metavar="FILE", help=text)
+    text = "further scans that the model card shall tell of: implanted, untouched ones (no threshold is chosen by them)"
+    parser.add_argument("--check", type=Path, nargs="+", default=[], metavar="CSV", help=text)
     parser.add_argument("--no-calibration", action="store_true", help="leave the scores as the network gives them")
 
 
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     bundle = export_run(
         args.folder, args.output, progress,
         checkpoint=args.checkpoint, calibrate=not args.no_calibration, name=args.name,
-        license_file=args.license,
+        license_file=args.license, checks=args.check,
     )  # fmt: skip
     points = {name: vars(point) for name, point in bundle.operating_points.items()}
     progress.result({"bundle": str(bundle.folder), "id": bundle.id, "operating_points": points})

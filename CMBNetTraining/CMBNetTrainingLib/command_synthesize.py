@@ -54,8 +54,8 @@ def _simulated(args: argparse.Namespace, progress: Progress) -> list[dict[str, A
     from .synthetic_collection import Plan, make_collection
 
     plan = Plan(
-        tuple(str(path) for path in args.sources), args.validation_maps, args.scans, args.microbleeds,
-        args.fine_mm, args.pixel_mm, tuple(args.slice_mm), args.seed,
+        tuple(str(path) for path in args.sources), args.validation_maps, args.scans, microbleeds=args.microbleeds,
+        fine_mm=args.fine_mm, pixel_mm=args.pixel_mm, slice_mm=tuple(args.slice_mm), seed=args.seed,
     )  # fmt: skip
     return make_collection(args.output, plan, progress, args.workers, choose_device(args.device))
 

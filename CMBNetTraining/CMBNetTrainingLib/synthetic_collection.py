@@ -7,6 +7,7 @@ import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,25 @@ from CMBNetLib.volume import Volume, write_volume
 from .collection import BRAINS, IMAGES, LABELS, write_json, write_text
 from .collection_splits import TRAIN, VALIDATION
 from .collection_tables import MANIFEST, csv_text
-from .head import draw_block, read_head_map
+from .head import HeadMap, draw_block, read_head_map
 from .protocol import Protocol, draw_protocol
 from .source_scan import NEGATIVE, SYNTHETIC
+from .sources import MICROBLEED_KIND
 from .synthesis import SyntheticScan, fine_grid, synthesize
 from .training_config import SynthesisConfig
-from .training_manifest import CLASS_MAPS
+from .training_manifest import CLASS_MAPS, DECOYS, TRUTH
 from .whole_scans import FIELD_OF_VIEW_MM, as_volumes
 
-TRUTH, DECOYS = "truth", "decoys"
 # Share of the scans that do not cover the whole head, and the height of their stack of slices.
 PARTIAL_SHARE, PARTIAL_HEIGHT_MM = 0.15, (85.0, 130.0)
+# The middle of a block lies this deep in the box that holds the brain, so that it has brain enough.
+BLOCK_MARGIN_MM = 12.0
+DECOY_COLUMNS = ("id", "mimic", "x", "y", "z")
 TRUTH_COLUMNS = ("scan_id", "id", "kind", "x", "y", "z", "diameter_mm", "loss", "visible", "zone", "region")
+
+
+# Reading a map costs more than simulating a block of it.
+_head = lru_cache(maxsize=2)(read_head_map)
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,10 @@ class Plan:
     ----------
     label_maps : tuple of str
         Files; the last `validation_maps` are for validation, so that no head is in both.
-    scans_per_map : int
+    scans_per_map, validation_scans_per_map : int
+        0 for validation: as many as for training.
+    block_mm : float
+        Edge of the cubes that training scans are, anywhere in the brain; 0: whole heads, as validation scans are.
     microbleeds : float
         Mean number of microbleeds of a scan; every fifth scan has none.
     fine_mm, pixel_mm : float
@@ -54,6 +65,8 @@ class Plan:
     label_maps: tuple[str, ...]
     validation_maps: int = 0
     scans_per_map: int = 4
+    validation_scans_per_map: int = 0
+    block_mm: float = 0.0
     microbleeds: float = 12.0
     fine_mm: float = 0.5
     pixel_mm: float = 0.5
@@ -78,6 +91,7 @@ class Task:
     seed: tuple[int, int, int]
     fine_mm: float
     pixel_mm: float
+    block_mm: float
 
 
 def make_collection(
@@ -112,29 +126,49 @@ def tasks_of(plan: Plan) -> list[Task]:
         raise InputError(
             f"Of {len(maps)} label maps {plan.validation_maps} are for validation; leave one for training."
         )
-    tasks = []
+    tasks: list[Task] = []
     for number, path in enumerate(maps):
-        split = VALIDATION if number >= len(maps) - plan.validation_maps else TRAIN
-        for scan in range(plan.scans_per_map):
-            index = number * plan.scans_per_map + scan
-            rng = np.random.default_rng([plan.seed, index])
-            count = 0 if index % 5 == 4 else max(1, int(rng.poisson(plan.microbleeds)))
-            name = f"{Path(path).name.split('.')[0]}_{scan:02d}"
-            spacing = plan.slice_mm[index % len(plan.slice_mm)]
-            tasks.append(Task(name, path, split, spacing, count, (plan.seed, index, 7), plan.fine_mm, plan.pixel_mm))
+        held_out = number >= len(maps) - plan.validation_maps
+        count = (plan.validation_scans_per_map if held_out else 0) or plan.scans_per_map
+        tasks += [_task(plan, path, len(tasks) + scan, scan, held_out) for scan in range(count)]
     return tasks
+
+
+def _task(plan: Plan, path: str, index: int, scan: int, held_out: bool) -> Task:
+    rng = np.random.default_rng([plan.seed, index])
+    return Task(
+        scan_id=f"{Path(path).name.split('.')[0]}_{scan:02d}",
+        label_map=path,
+        split=VALIDATION if held_out else TRAIN,
+        slice_mm=plan.slice_mm[index % len(plan.slice_mm)],
+        microbleeds=0 if index % 5 == 4 else max(1, int(rng.poisson(plan.microbleeds))),
+        seed=(plan.seed, index, 7),
+        fine_mm=plan.fine_mm,
+        pixel_mm=plan.pixel_mm,
+        block_mm=0.0 if held_out else plan.block_mm,
+    )
 
 
 def simulate(task: Task, device: str = "cpu") -> SyntheticScan:
     """The scan of a task; the same on the same device."""
     rng = np.random.default_rng(task.seed)
-    head = read_head_map(Path(task.label_map))
+    head = _head(Path(task.label_map))
     protocol = _protocol(rng, task)
-    height_mm, shift_mm = _coverage(rng)
-    shape, spacing, per_slice = fine_grid((height_mm, *FIELD_OF_VIEW_MM[1:]), protocol, task.fine_mm)
-    center = head.brain_center + rng.normal(0, 2, 3) + [shift_mm, 0, 0]
+    extent_mm, center = _part_of(rng, head, task.block_mm)
+    shape, spacing, per_slice = fine_grid(extent_mm, protocol, task.fine_mm)
     block = draw_block(rng, shape, spacing, center, protocol.slice_rotation)
     return synthesize(rng, head, block, protocol, per_slice, task.microbleeds, device=device)
+
+
+def _part_of(
+    rng: np.random.Generator, head: HeadMap, block_mm: float
+) -> tuple[tuple[float, float, float], np.ndarray]:
+    """What of a head is scanned: extent and centre in mm, (k, j, i)."""
+    if block_mm:
+        low, high = head.brain_box
+        return (block_mm, block_mm, block_mm), rng.uniform(low + BLOCK_MARGIN_MM, high - BLOCK_MARGIN_MM)
+    height_mm, shift_mm = _coverage(rng)
+    return (height_mm, *FIELD_OF_VIEW_MM[1:]), head.brain_center + rng.normal(0, 2, 3) + [shift_mm, 0, 0]
 
 
 def _coverage(rng: np.random.Generator) -> tuple[float, float]:
@@ -146,16 +180,20 @@ def _coverage(rng: np.random.Generator) -> tuple[float, float]:
     return height, float(rng.uniform(-free, free))
 
 
-def write_scan(folder: Path, scan_id: str, scan: SyntheticScan) -> None:
+def write_scan(folder: Path, scan_id: str, scan: SyntheticScan, *, with_brain: bool = True) -> None:
     """Write one scan; its truth last, which says that the scan is complete."""
     image, labels = as_volumes(scan)
     write_volume(image, folder / IMAGES / f"{scan_id}.nii.gz")
     write_volume(labels, folder / LABELS / f"{scan_id}.nii.gz")
-    maps = {CLASS_MAPS: scan.classes, BRAINS: scan.brain.astype(np.uint8), DECOYS: scan.decoy_instances}
+    maps = {CLASS_MAPS: scan.classes, DECOYS: scan.decoy_instances}
+    if with_brain:
+        maps[BRAINS] = scan.brain.astype(np.uint8)
     for name, array in maps.items():
         write_volume(image.with_array(array), folder / name / f"{scan_id}.nii.gz")
     rows = truth_rows(scan_id, scan, image)
     write_text(folder / TRUTH / f"{scan_id}.csv", csv_text(TRUTH_COLUMNS, rows))
+    decoys = [{**row, "mimic": row["kind"]} for row in rows if row["kind"] != MICROBLEED_KIND and row["visible"]]
+    write_text(folder / DECOYS / f"{scan_id}.csv", csv_text(DECOY_COLUMNS, decoys))
     write_json(_truth_path(folder, scan_id), {"protocol": asdict(scan.protocol), "objects": rows})
 
 
@@ -177,7 +215,8 @@ def _protocol(rng: np.random.Generator, task: Task) -> Protocol:
 
 def _make(job: tuple[Path, Task, str]) -> str:
     folder, task, device = job
-    write_scan(folder, task.scan_id, simulate(task, device))
+    # A validation scan comes without its brain mask: it is prepared as a user's scan is, by what finds the brain there.
+    write_scan(folder, task.scan_id, simulate(task, device), with_brain=task.split == TRAIN)
     return task.scan_id
 
 

@@ -93,11 +93,17 @@ class ValidationConfig:
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """Scans simulated before the training starts, from anatomical label maps; the last maps are for validation."""
+    """Scans simulated before the training starts, from anatomical label maps; the last maps are for validation.
+
+    With `block_mm` the training sees cubes of this edge instead of whole heads: many more protocols in the same time.
+    Validation scans are whole heads; there are `validation_scans_per_map` of each (0: as many as of the others).
+    """
 
     label_maps: tuple[str, ...] = ()
     validation_maps: int = 0
     scans_per_map: int = 4
+    validation_scans_per_map: int = 0
+    block_mm: float = 0.0
     microbleeds: float = 12.0
     fine_mm: float = 0.5
     pixel_mm: float = 0.5

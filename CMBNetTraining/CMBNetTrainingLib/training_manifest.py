@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from CMBNetLib.errors import InputError
@@ -15,6 +15,10 @@ from .source_scan import NEGATIVE, REAL, SYNTHETIC
 
 COLUMNS = ("scan_id", "image", "label", "role", "split")
 CLASS_MAPS = "classes"
+# Point lists beside the images of a simulated collection: what is known of every object, and the mimics among them.
+TRUTH, DECOYS = "truth", "decoys"
+# Columns by which figures are told apart.
+STRATA_COLUMNS = ("dataset", "sequence", "field_strength_t")
 ROLES = (REAL, SYNTHETIC, NEGATIVE)
 # Names a message lists before it counts the rest.
 _NAMED = 5
@@ -32,6 +36,10 @@ class ScanEntry:
         Brain mask, and class map (0 background, 1 microbleed, 2 mimic, 255 not to be judged); None where not given.
     prepared
         The image is on the working grid and normalised already, as `cmbnet curate` writes it.
+    truth, decoys
+        Tables of what was simulated; validation tells by them where misses lie and what false positives are.
+    attributes
+        What the manifest says in `STRATA_COLUMNS`.
     """
 
     scan_id: str
@@ -42,10 +50,13 @@ class ScanEntry:
     brain: Path | None = None
     classes: Path | None = None
     prepared: bool = False
+    truth: Path | None = None
+    decoys: Path | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> list[Path]:
-        """Those that are there to be read."""
+        """Those that training reads."""
         return [path for path in (self.image, self.label, self.brain, self.classes) if path is not None]
 
 
@@ -105,6 +116,7 @@ def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> ScanEntry:
     if not label and role != NEGATIVE:
         raise InputError(f"{manifest.name}, line {line}: only a negative scan can do without a label.")
     beside = {name: folder / name / f"{scan_id}.nii.gz" for name in (BRAINS, CLASS_MAPS)}
+    beside |= {name: folder / name / f"{scan_id}.csv" for name in (TRUTH, DECOYS)}
     present = {name: path if path.is_file() else None for name, path in beside.items()}
     return ScanEntry(
         scan_id=scan_id,
@@ -115,6 +127,9 @@ def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> ScanEntry:
         brain=present[BRAINS],
         classes=present[CLASS_MAPS],
         prepared=present[BRAINS] is not None and (folder / RECORDS / f"{scan_id}.json").is_file(),
+        truth=present[TRUTH],
+        decoys=present[DECOYS],
+        attributes={name: str(row[name]) for name in STRATA_COLUMNS if row.get(name)},
     )
 
 

@@ -147,7 +147,7 @@ def on_working_grid(
     InputError
         A file cannot be used, label and image lie on different grids, or a prepared image has another pixel.
     """
-    scan = read_volume(entry.image)
+    scan = read_volume(entry.image, whole=entry.brain is None)
     brain = read_labels(entry.brain) if entry.brain else None
     if entry.prepared and brain is not None:
         _check_pixel(entry, scan, pixel_mm)

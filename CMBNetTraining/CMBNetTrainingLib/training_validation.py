@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from CMBNetLib.grid import Grid
 from CMBNetLib.inference import infer
 from CMBNetLib.network import AnisotropicUNet
 from CMBNetLib.progress import Progress
+from CMBNetTrainingLib.sources import MICROBLEED_KIND
 from CMBNetTrainingLib.training_scans import TrainingScan
 from CMBNetTrainingLib.truth import IGNORE
 
@@ -76,6 +78,7 @@ def reference_of(scan: TrainingScan, grid: Grid | None) -> LesionSet:
     voxels = np.flatnonzero(labels)
     ids, owner = np.unique(labels[voxels], return_inverse=True)
     reference = lesions_from_voxels(grid, voxels, owner, ids=ids)
+    reference = replace(reference, attributes=_places(scan.entry.truth, ids))
     unjudged = (np.asarray(scan.classes) == IGNORE) & (np.asarray(scan.brain) > 0)
     faint = lesions_from_mask(grid, np.flatnonzero(unjudged), _CONNECTIVITY)
     return join_ignored(reference, faint) if len(faint) else reference
@@ -140,5 +143,17 @@ def hard_voxels(scan: TrainingScan, candidates: LesionSet, most: int = 50) -> li
     return np.clip(ijk[:, ::-1], 0, np.array(scan.image.shape) - 1).tolist()
 
 
+def _places(truth: Path | None, ids: np.ndarray) -> tuple[dict[str, str], ...]:
+    """Zone and region of the microbleeds with these label values, where a table states them."""
+    if truth is None:
+        return tuple({} for _ in ids)
+    with truth.open(encoding="utf-8", newline="") as stream:
+        rows = {int(row["id"]): row for row in csv.DictReader(stream) if row["kind"] == MICROBLEED_KIND}
+    return tuple({key: rows[int(n)][key] for key in ("zone", "region")} if int(n) in rows else {} for n in ids)
+
+
 def _pair(scan: TrainingScan) -> Pair:
-    return Pair(scan.entry.scan_id, scan.entry.scan_id, image=scan.entry.image)
+    entry = scan.entry
+    return Pair(
+        entry.scan_id, entry.scan_id, decoys=entry.decoys, image=entry.image, attributes=dict(entry.attributes)
+    )

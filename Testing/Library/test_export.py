@@ -8,17 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from CMBNetLib.bundle import METADATA, MODEL_CARD, WEIGHTS, load_bundle
+from CMBNetLib.bundle import METADATA, MODEL_CARD, WEIGHTS, OperatingPoint, load_bundle
 from CMBNetLib.cli import main
 from CMBNetLib.errors import BundleError, InputError
 from CMBNetLib.network import AnisotropicUNet, NetworkSpec
 from CMBNetLib.progress import Progress
-from CMBNetTrainingLib import preview_bundle
 from CMBNetTrainingLib.bundle_export import export_run
 from CMBNetTrainingLib.bundle_writing import BundleText, write_bundle
-from CMBNetTrainingLib.preview_measure import Measured
 from CMBNetTrainingLib.score_calibration import expected_calibration_error, fit_calibration
 from CMBNetTrainingLib.trainer import train
 from CMBNetTrainingLib.training_checkpoint import checkpoint_path, read_checkpoint
@@ -66,6 +64,19 @@ def test_a_run_becomes_a_model_with_measured_points(run: Path, tmp_path: Path) -
     assert metadata["cmbnet"]["network"]["filters"] == [4, 8, 8]
 
 
+def test_the_card_tells_of_strata_and_of_further_scans(run: Path, tmp_path: Path) -> None:
+    """No threshold is chosen by the further scans: they are measured at those of the validation."""
+    further = write_collection(tmp_path / "further", train=0, validation=3, first=40)
+    bundle = export_run(run, tmp_path / "bundle", Progress(), checks=[further])
+    card = (bundle.folder / MODEL_CARD).read_text()
+    assert "all of them synthetic" in card
+    assert "| all | 2 | 16 |" in card
+    assert "| phantom | 3 | 12 | balanced |" in card
+    alone = export_run(run, tmp_path / "alone", Progress())
+    assert alone.operating_points == bundle.operating_points
+    assert "phantom" not in (alone.folder / MODEL_CARD).read_text()
+
+
 def test_without_calibration_the_weights_are_those_of_the_checkpoint(run: Path, tmp_path: Path) -> None:
     bundle = export_run(run, tmp_path / "bundle", Progress(), checkpoint="loss", calibrate=False)
     kept, _ = read_checkpoint(checkpoint_path(run, "loss"))
@@ -99,7 +110,7 @@ def test_what_cannot_be_exported_is_told(run: Path, tmp_path: Path) -> None:
 
 
 def test_weights_of_another_network_leave_the_bundle_that_is_there(tmp_path: Path) -> None:
-    points = preview_bundle.UNMEASURED
+    points = {"balanced": OperatingPoint(0.5, 0.0, 0.0, "not measured")}
     weights = AnisotropicUNet(SPEC).state_dict()
     first = write_bundle(tmp_path / "bundle", weights, SPEC, 1.0, 0.05, points, TEXT)
     other = AnisotropicUNet(NetworkSpec(filters=(4, 16))).state_dict()
@@ -107,21 +118,6 @@ def test_weights_of_another_network_leave_the_bundle_that_is_there(tmp_path: Pat
         write_bundle(tmp_path / "bundle", other, SPEC, 1.0, 0.05, points, TEXT)
     assert load_bundle(tmp_path / "bundle").metadata == first.metadata
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
-
-
-def test_the_preview_is_written_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    state = AnisotropicUNet(NetworkSpec()).state_dict()
-    save_file({f"average.{key}": value.contiguous() for key, value in state.items()}, run / "last.safetensors")
-    (run / "progress.json").write_text('{"step": 12, "elapsed_s": 60}')
-    scans = [Measured(f"s{n}", "SWI", 1.0, [3.0, 4.0], [0.9, 0.4], [0.5, 0.2], [0.7]) for n in range(4)]
-    monkeypatch.setattr(preview_bundle, "measure_folder", lambda bundle, folder: scans)
-    (tmp_path / "LICENSE").write_text("a licence\n")
-    bundle = preview_bundle.build(run, tmp_path, None, tmp_path / "made", tmp_path / "LICENSE", 12)
-    assert "trained for 12 steps" in (bundle.folder / MODEL_CARD).read_text()
-    assert bundle.operating_points["specific"].sensitivity == 1.0
-    assert load_file(bundle.folder / WEIGHTS)["head.weight"].dtype == torch.float16
 
 
 def test_calibration_lowers_the_error_of_overconfident_scores() -> None:
