@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    text = "put N microbleeds into each of the given scans instead, --scans times each"
+    text = "put N microbleeds into each of the given scans instead, --scans times each (0: leave them untouched)"
     parser.add_argument("--implant", type=int, metavar="N", help=text)
 
 
@@ -43,7 +43,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     progress.result({"collection": str(args.output), "n_scans": len(rows), "n_microbleeds": microbleeds})
     progress.close()
     if isinstance(progress, ConsoleProgress):
-        made = "simulated scans," if args.implant is None else "real scans with implants,"
+        kinds = {None: "simulated scans", 0: "untouched scans"}
+        made = kinds.get(args.implant, "real scans with implants") + ","
         print(f"{args.output}: {len(rows)} {made} {microbleeds} visible microbleeds.")
     return 0
 
@@ -67,8 +68,8 @@ def _implanted(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.implant is not None and args.implant < 1:
-        raise InputError("--implant is 1 or more.")
+    if args.implant is not None and args.implant < 0:
+        raise InputError("--implant is 0 or more.")
     if args.scans < 1 or args.microbleeds < 0 or args.workers < 0 or args.seed < 0:
         raise InputError("--scans is 1 or more; --microbleeds, --workers and --seed are 0 or more.")
     if not 0.3 <= args.pixel_mm <= 1.5 or not 0.3 <= args.fine_mm <= 1.5:

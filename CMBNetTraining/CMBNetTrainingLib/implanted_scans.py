@@ -21,7 +21,7 @@ from .collection_splits import VALIDATION
 from .collection_tables import MANIFEST, csv_text
 from .implants import implant
 from .protocol import THINNEST_2D_MM, Protocol
-from .source_scan import SYNTHETIC
+from .source_scan import NEGATIVE, SYNTHETIC
 
 TRUTH = "truth"
 # What is assumed where a scan does not say: the commonest field, and an echo that suits it.
@@ -95,39 +95,43 @@ def noise_of(image: np.ndarray, brain: np.ndarray) -> float:
 def make_implanted(folder: Path, scans: Sequence[Path], count: int, copies: int, seed: int) -> list[dict[str, Any]]:
     """Write ``copies`` of each scan with other implants each; returns the rows of the manifest.
 
+    With a ``count`` of 0 scans stay as they are: they measure false positives, where they have no microbleeds of theirs.
+
     Raises
     ------
     InputError
         A scan cannot be read, or two have the same name.
     """
     rows: list[dict[str, Any]] = []
+    dataset, suffix = ("implanted", "implants") if count else ("untouched", "untouched")
     for path in scans:
         scan = read_volume(path)
         for copy in range(copies):
-            scan_id = f"{scan.name}_implants{copy:02d}"
+            scan_id = f"{scan.name}_{suffix}{copy:02d}"
             if any(row["scan_id"] == scan_id for row in rows):
                 raise InputError(f"Two scans are called {scan.name}; rename one.")
             image, labels, about = implant_into(scan, count, seed + copy)
             write_volume(image, folder / IMAGES / f"{scan_id}.nii.gz")
             write_volume(labels, folder / LABELS / f"{scan_id}.nii.gz")
             write_json(folder / TRUTH / f"{scan_id}.json", about)
-            rows.append(_row(scan, scan_id, about))
+            rows.append(_row(scan, scan_id, about, dataset))
     write_text(folder / "manifest.csv", csv_text(MANIFEST, rows))
     return rows
 
 
-def _row(scan: Volume, scan_id: str, about: dict[str, Any]) -> dict[str, Any]:
+def _row(scan: Volume, scan_id: str, about: dict[str, Any], dataset: str) -> dict[str, Any]:
     protocol = about["protocol"]
+    visible = sum(each["visible"] for each in about["objects"])
     return {
         "scan_id": scan_id,
         "subject_id": scan.name,
         "image": f"{IMAGES}/{scan_id}.nii.gz",
         "label": f"{LABELS}/{scan_id}.nii.gz",
-        "dataset": "implanted",
+        "dataset": dataset,
         "sequence": protocol["sequence"],
         "field_strength_t": protocol["field_t"],
         "echo_time_ms": round(protocol["echo_time_ms"], 2),
-        "role": SYNTHETIC,
+        "role": SYNTHETIC if visible else NEGATIVE,
         "split": VALIDATION,
-        "n_microbleeds": sum(each["visible"] for each in about["objects"]),
+        "n_microbleeds": visible,
     }

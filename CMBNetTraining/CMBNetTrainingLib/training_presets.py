@@ -42,12 +42,12 @@ PRESETS = {
     # What the shipped model was trained with; without label maps nothing is simulated.
     "default": TrainingConfig(
         sampling=SamplingConfig(hard=0.2, fresh_lesions=0.4),
-        validation=ValidationConfig(every=750, most_scans=4, mined_scans=40),
+        validation=ValidationConfig(every=900, most_scans=4, mined_scans=40),
         synthesis=SynthesisConfig(
             validation_maps=4, scans_per_map=30, validation_scans_per_map=4, block_mm=80.0, microbleeds=9.0,
             slice_mm=(0.8, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5),
         ),
-        phases=(PhaseConfig(steps=6000),),
+        phases=(PhaseConfig(steps=4500),),
     ),
     "two-phase": TrainingConfig(phases=_TWO_PHASES),
     "finetune": TrainingConfig(

@@ -15,6 +15,7 @@ from CMBNetTrainingLib.implanted_scans import implant_into, noise_of, protocol_o
 from CMBNetTrainingLib.implants import attenuations, implant, with_fresh_lesion
 from CMBNetTrainingLib.protocol import Protocol
 from CMBNetTrainingLib.sources import Source
+from CMBNetTrainingLib.training_manifest import read_manifests
 from CMBNetTrainingLib.truth import MICROBLEED
 from head_phantom import brain_of, head
 
@@ -88,6 +89,16 @@ def test_the_command_writes_copies_with_different_implants(tmp_path, capsys) -> 
         visible = {each["id"] for each in truth["objects"] if each["visible"]}
         assert set(np.unique(read_labels(path).array)) - {0} == visible
     assert read_volume(out / "images" / "scan_implants00.nii.gz").array.shape[0] == 40
+
+
+def test_untouched_scans_are_negative_ones(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
+    scan = head((2.0, 2.0, 4.0), spots=())
+    write_volume(scan, tmp_path / "scan.nii.gz")
+    assert main(["synthesize", "--implant", "0", "--scans", "1", str(tmp_path / "scan.nii.gz"), "-o", str(tmp_path)]) == 0
+    assert "1 untouched scans" in capsys.readouterr().out
+    (entry,) = read_manifests([tmp_path / "manifest.csv"])
+    assert (entry.scan_id, entry.role, entry.attributes["dataset"]) == ("scan_untouched00", "negative", "untouched")
+    assert np.array_equal(read_volume(entry.image).array, scan.array)
 
 
 def test_a_fresh_lesion_is_dark_marked_and_quick() -> None:

@@ -1,0 +1,188 @@
+"""What each part of the recipe is worth: small networks, trained alike but for one thing, on the same validation scans.
+
+    python Testing/Benchmarks/model_experiments.py COLLECTION -o RUNS [--steps 1000] [--only NAME ...] [--write]
+
+COLLECTION is what `cmbnet train default --label-maps ...` simulates (RUN/synthetic). A run that is there is not trained
+again. `--write` puts the table into Docs/model_experiments.md. Needs the extra `training`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from benchmark_document import DOCUMENT, write_section
+
+from CMBNetEvaluationLib.estimates import Estimate, SubjectBootstrap
+from CMBNetEvaluationLib.froc import froc_metrics
+from CMBNetLib.network import AnisotropicUNet
+from CMBNetLib.progress import Progress
+from CMBNetLib.volume import read_labels, read_volume, write_volume
+from CMBNetTrainingLib.collection_splits import TRAIN, VALIDATION
+from CMBNetTrainingLib.source_scan import NEGATIVE, SYNTHETIC
+from CMBNetTrainingLib.trainer import train
+from CMBNetTrainingLib.training_checkpoint import LAST, checkpoint_path, read_checkpoint
+from CMBNetTrainingLib.training_config import NetworkConfig, TrainingConfig
+from CMBNetTrainingLib.training_manifest import ScanEntry, read_manifests
+from CMBNetTrainingLib.training_model import network_spec
+from CMBNetTrainingLib.training_presets import PRESETS
+from CMBNetTrainingLib.training_scans import ScanCache
+from CMBNetTrainingLib.training_validation import validate_scans
+
+SMALL = NetworkConfig(filters=(8, 16, 32, 48))
+DOTS_A_BLOCK, DOT_SIGMA_MM, DOT_DEPTH = 9, (0.5, 1.6), (0.3, 1.0)
+RATES = ("1", "4")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row: what changed against the first, and how; `dots`: Gaussian dots in the place of physics."""
+
+    name: str
+    changed: str
+    change: Callable[[TrainingConfig], TrainingConfig] = lambda config: config
+    dots: bool = False
+
+
+EXPERIMENTS = (
+    Experiment("baseline", "recipe of the shipped model, a quarter of its weights"),
+    Experiment("dots", "Gaussian dots painted into lesion-free blocks instead of simulated physics", dots=True),
+    Experiment(
+        "no-mimics", "no class for mimics: calcifications, cavernomas and the like are background",
+        lambda c: replace(c, network=replace(c.network, classes=2)),
+    ),
+    Experiment(
+        "no-fresh", "no freshly simulated microbleeds in patches without one",
+        lambda c: replace(c, sampling=replace(c.sampling, fresh_lesions=0.0)),
+    ),
+    Experiment(
+        "no-mining", "no patches round the model's own false positives",
+        lambda c: replace(c, validation=replace(c.validation, hard_negatives=False)),
+    ),
+    Experiment("focal", "Dice and focal loss", lambda c: replace(c, loss="dice-focal")),
+    Experiment("full", "the shipped network", lambda c: replace(c, network=PRESETS["default"].network)),
+)  # fmt: skip
+
+
+def dotted(entry: ScanEntry, folder: Path, seed: int) -> ScanEntry:
+    """A lesion-free block with Gaussian dots, and their labels."""
+    image_path, label_path = (folder / name / f"{entry.scan_id}.nii.gz" for name in ("images", "labels"))
+    made = replace(entry, image=image_path, label=label_path, role=SYNTHETIC)
+    if label_path.exists():
+        return made
+    rng = np.random.default_rng(seed)
+    scan = read_volume(entry.image, whole=False)
+    assert entry.brain is not None
+    step = np.asarray(scan.spacing_mm)[::-1]
+    places = np.argwhere(read_labels(entry.brain).array > 0)
+    image, labels = scan.array.copy(), np.zeros(scan.array.shape, np.uint16)
+    grid = np.ogrid[tuple(slice(0, n) for n in image.shape)]
+    for number in range(1, DOTS_A_BLOCK + 1 if len(places) else 1):
+        center, sigma = places[rng.integers(len(places))], rng.uniform(*DOT_SIGMA_MM)
+        square = sum(((g - c) * s) ** 2 for g, c, s in zip(grid, center, step, strict=True))
+        dot = np.exp(-square / (2 * sigma**2))
+        image *= 1 - rng.uniform(*DOT_DEPTH) * dot
+        labels[dot >= 0.5] = number
+    write_volume(scan.with_array(np.rint(image).astype(np.int16)), image_path)
+    write_volume(scan.with_array(labels), label_path)
+    return made
+
+
+def scans_of(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path) -> list[ScanEntry]:
+    """As many blocks for each experiment: those without a lesion get dots, or as many with simulated ones are taken."""
+    held_out = [entry for entry in entries if entry.split == VALIDATION]
+    blocks = [entry for entry in entries if entry.split == TRAIN]
+    empty = [entry for entry in blocks if entry.role == NEGATIVE]
+    if experiment.dots:
+        return [dotted(entry, folder / "dots", n) for n, entry in enumerate(empty)] + held_out
+    full = [entry for entry in blocks if entry.role == SYNTHETIC]
+    return full[:: max(1, len(full) // len(empty))][: len(empty)] + held_out
+
+
+def run(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path, steps: int) -> list[str]:
+    """Train where that is not done yet, and measure; the row of the table."""
+    config = replace(PRESETS["default"], run=str(folder / experiment.name), network=SMALL, workers=1)
+    config = replace(
+        config,
+        phases=(replace(config.phases[0], steps=steps),),
+        validation=replace(config.validation, every=steps // 3, most_scans=1, mined_scans=40, gallery=0),
+    )
+    config = experiment.change(config)
+    scans = scans_of(experiment, entries, folder)
+    cache = Path(config.run) / "cache"
+    shared = folder / ("cache_dots" if experiment.dots else "cache")
+    shared.mkdir(parents=True, exist_ok=True)
+    if not cache.exists():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.symlink_to(shared.resolve())
+    train(config, scans, Progress())
+    tensors, _ = read_checkpoint(checkpoint_path(Path(config.run), LAST))
+    network = AnisotropicUNet(network_spec(config.network))
+    network.load_state_dict({k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")})
+    held_out = ScanCache(shared, config.network.pixel_mm, config.network.thinnest_slice_mm).fill(
+        [entry for entry in entries if entry.split == VALIDATION], Progress()
+    )
+    started = time.process_time()
+    results = [v.compared.result for v in validate_scans(network.eval(), held_out, "cpu", Progress())]
+    seconds = (time.process_time() - started) / len(held_out)
+    measured = froc_metrics(results, SubjectBootstrap([result.subject_id for result in results]))
+    assert measured is not None
+    cells = [measured["mean_sensitivity"], *(measured["sensitivity_at"][rate] for rate in RATES)]
+    return [experiment.changed, *map(_cell, cells), f"{seconds:.0f}"]
+
+
+def _cell(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
+
+
+def table(rows: Sequence[Sequence[str]], entries: Sequence[ScanEntry], steps: int) -> str:
+    """Markdown of all rows."""
+    held_out = [entry for entry in entries if entry.split == VALIDATION]
+    rates = [f"at {rate} false positives a scan" for rate in RATES]
+    head = ["changed", "mean sensitivity (1/8 to 8)", *rates, "core s"]
+    lines = [
+        "## Parts of the recipe",
+        "",
+        f"`python Testing/Benchmarks/model_experiments.py`: {steps} steps from random weights each, "
+        f"{sum(e.role == NEGATIVE for e in entries if e.split == TRAIN)} blocks of 80 mm of twelve heads, measured on "
+        f"{len(held_out)} whole simulated scans of four other heads (all figures synthetic; 95 % bootstrap over scans; "
+        "one seed, so differences within the intervals mean nothing). The last column is the time of detection, "
+        "core seconds a scan.",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+    ]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def main() -> None:
+    """Train, measure, print; write when asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("collection", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--only", nargs="+", choices=[each.name for each in EXPERIMENTS], help="these alone")
+    parser.add_argument("--write", action="store_true", help="write the table into Docs/model_experiments.md")
+    args = parser.parse_args()
+    entries = read_manifests([args.collection / "manifest.csv"])
+    args.output.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for experiment in EXPERIMENTS:
+        if not args.only or experiment.name in args.only:
+            rows.append(run(experiment, entries, args.output, args.steps))
+            with (args.output / "rows.csv").open("w", newline="") as stream:
+                csv.writer(stream).writerows(rows)
+            print(*rows[-1], sep=" | ", flush=True)
+    text = table(rows, entries, args.steps)
+    print(text)
+    if args.write:
+        write_section("recipe", text, DOCUMENT.with_name("model_experiments.md"))
+
+
+if __name__ == "__main__":
+    main()
