@@ -95,7 +95,8 @@ def noise_of(image: np.ndarray, brain: np.ndarray) -> float:
 def make_implanted(folder: Path, scans: Sequence[Path], count: int, copies: int, seed: int) -> list[dict[str, Any]]:
     """Write ``copies`` of each scan with other implants each; returns the rows of the manifest.
 
-    With a ``count`` of 0 scans stay as they are: they measure false positives, where they have no microbleeds of theirs.
+    With a ``count`` of 0 scans stay as they are: they measure false positives, where they have no
+    microbleeds of theirs.
 
     Raises
     ------

@@ -94,7 +94,8 @@ def test_the_command_writes_copies_with_different_implants(tmp_path, capsys) -> 
 def test_untouched_scans_are_negative_ones(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
     scan = head((2.0, 2.0, 4.0), spots=())
     write_volume(scan, tmp_path / "scan.nii.gz")
-    assert main(["synthesize", "--implant", "0", "--scans", "1", str(tmp_path / "scan.nii.gz"), "-o", str(tmp_path)]) == 0
+    arguments = ["--implant", "0", "--scans", "1", str(tmp_path / "scan.nii.gz"), "-o", str(tmp_path)]
+    assert main(["synthesize", *arguments]) == 0
     assert "1 untouched scans" in capsys.readouterr().out
     (entry,) = read_manifests([tmp_path / "manifest.csv"])
     assert (entry.scan_id, entry.role, entry.attributes["dataset"]) == ("scan_untouched00", "negative", "untouched")
