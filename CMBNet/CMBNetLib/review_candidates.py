@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -167,20 +167,6 @@ def candidates_of_detection(
     digest = str(model.get("sha256", "")).removeprefix("sha256:")[:16]
     name = f"{model.get('id')} {model.get('version')} sha256:{digest}"
     return CandidateSource(name, tuple(_candidate(entry, masks) for entry in sorted(entries, key=_by_score)))
-
-
-def candidate_list(
-    name: str, points_ras: Sequence[Sequence[float]], scores: Sequence[float | None] | None = None
-) -> CandidateSource:
-    """Return points as candidates 1..N in their order."""
-    given: Sequence[float | None] = scores if scores is not None else [None] * len(points_ras)
-    return CandidateSource(
-        name,
-        tuple(
-            ReviewCandidate(number, (float(x), float(y), float(z)), score)
-            for number, ((x, y, z), score) in enumerate(zip(points_ras, given, strict=True), start=1)
-        ),
-    )
 
 
 def _by_score(entry: Mapping[str, Any]) -> tuple[float, int]:

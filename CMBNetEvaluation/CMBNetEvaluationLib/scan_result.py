@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-OUTCOMES = ("TP", "FP", "FN", "ignored")
-
 
 @dataclass(frozen=True)
 class Call:
