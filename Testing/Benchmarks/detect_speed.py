@@ -74,6 +74,13 @@ def run_ours(bundle: Bundle, prepared: Prepared) -> tuple[float, np.ndarray]:
     return time.monotonic() - started, classes[0]
 
 
+def run_undivided(bundle: Bundle, prepared: Prepared) -> np.ndarray:
+    """Probability of microbleed by the network over all of the brain at once: what windows should give as well."""
+    with torch.inference_mode():
+        image = torch.from_numpy(prepared.image.array)[None, None]
+        return bundle.load_network()(image, prepared.slice_mm).softmax(1)[0, 1].numpy()
+
+
 def run_peer(bundle: Bundle, whole: Prepared) -> tuple[float, np.ndarray]:
     """Seconds and probability of microbleed by the sliding window over everything."""
     network = bundle.load_network()
@@ -125,6 +132,7 @@ def measure() -> str:
     whole = whole_scan(scan, brain, bundle)
     peer_s, peer = run_peer(bundle, whole)
     a, b = microbleeds(part, ours, bundle), microbleeds(whole, peer, bundle)
+    undivided = microbleeds(part, run_undivided(bundle, part), bundle)
     stages = ", ".join(f"{name} {seconds:.0f}" for name, seconds in document["timings_s"].items())
     return "\n".join(
         [
@@ -141,6 +149,9 @@ def measure() -> str:
             f"| **ratio** | **{peer_s / ours_s:.1f}** |",
             f"| microbleeds of ours that the peer finds too (within {MATCH_MM:g} mm) | {agreement(a, b)} of {len(a)} |",
             f"| microbleeds of the peer that ours finds too | {agreement(b, a)} of {len(b)} |",
+            f"| microbleeds of the network over the whole brain at once, no windows: {len(undivided)}; ours has of them | "
+            f"{agreement(undivided, a)} |",
+            f"| the peer has of them | {agreement(undivided, b)} |",
             "",
             f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}.",
         ]
