@@ -149,9 +149,9 @@ def measure() -> str:
             f"| **ratio** | **{peer_s / ours_s:.1f}** |",
             f"| microbleeds of ours that the peer finds too (within {MATCH_MM:g} mm) | {agreement(a, b)} of {len(a)} |",
             f"| microbleeds of the peer that ours finds too | {agreement(b, a)} of {len(b)} |",
-            f"| microbleeds of the network over the whole brain at once, no windows: {len(undivided)}; ours has of them | "
+            f"| of {len(undivided)} microbleeds of the network over the whole brain at once, without windows, ours finds | "
             f"{agreement(undivided, a)} |",
-            f"| the peer has of them | {agreement(undivided, b)} |",
+            f"| and the peer finds | {agreement(undivided, b)} |",
             "",
             f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}.",
         ]
