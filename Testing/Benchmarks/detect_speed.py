@@ -149,7 +149,7 @@ def measure() -> str:
             f"| **ratio** | **{peer_s / ours_s:.1f}** |",
             f"| microbleeds of ours that the peer finds too (within {MATCH_MM:g} mm) | {agreement(a, b)} of {len(a)} |",
             f"| microbleeds of the peer that ours finds too | {agreement(b, a)} of {len(b)} |",
-            f"| of {len(undivided)} microbleeds of the network over the whole brain at once, without windows, ours finds | "
+            f"| of {len(undivided)} microbleeds of the network over the whole brain at once (no windows), ours finds | "
             f"{agreement(undivided, a)} |",
             f"| and the peer finds | {agreement(undivided, b)} |",
             "",
