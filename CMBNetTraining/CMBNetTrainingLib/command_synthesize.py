@@ -52,13 +52,15 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
 def _simulated(args: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
     from CMBNetLib.inference import choose_device
 
-    from .synthetic_collection import Plan, make_collection
+    from .synthetic_collection import make_collection
+    from .training_config import SynthesisConfig
 
-    plan = Plan(
-        tuple(str(path) for path in args.sources), args.validation_maps, args.scans, microbleeds=args.microbleeds,
-        fine_mm=args.fine_mm, pixel_mm=args.pixel_mm, slice_mm=tuple(args.slice_mm), seed=args.seed,
+    plan = SynthesisConfig(
+        label_maps=tuple(str(path) for path in args.sources), validation_maps=args.validation_maps,
+        scans_per_map=args.scans, microbleeds=args.microbleeds, fine_mm=args.fine_mm, pixel_mm=args.pixel_mm,
+        slice_mm=tuple(args.slice_mm),
     )  # fmt: skip
-    return make_collection(args.output, plan, progress, args.workers, choose_device(args.device))
+    return make_collection(args.output, plan, args.seed, progress, args.workers, choose_device(args.device))
 
 
 def _implanted(args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from .protocol import Protocol, draw_protocol
 from .source_scan import NEGATIVE, SYNTHETIC
 from .sources import MICROBLEED_KIND
 from .synthesis import SyntheticScan, fine_grid, synthesize
-from .training_config import SynthesisConfig
+from .training_config import SynthesisConfig, plain
 from .training_manifest import CLASS_MAPS, DECOYS, TRUTH
 from .whole_scans import FIELD_OF_VIEW_MM, as_volumes
 
@@ -39,44 +39,6 @@ TRUTH_COLUMNS = ("scan_id", "id", "kind", "x", "y", "z", "diameter_mm", "loss", 
 
 # Reading a map costs more than simulating a block of it.
 _head = lru_cache(maxsize=2)(read_head_map)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be simulated.
-
-    Attributes
-    ----------
-    label_maps : tuple of str
-        Files; the last `validation_maps` are for validation, so that no head is in both.
-    scans_per_map, validation_scans_per_map : int
-        0 for validation: as many as for training.
-    block_mm : float
-        Edge of the cubes that training scans are, anywhere in the brain; 0: whole heads, as validation scans are.
-    microbleeds : float
-        Mean number of microbleeds of a scan; every fifth scan has none.
-    fine_mm, pixel_mm : float
-        Grid of the simulation, and in-plane pixel of the scans.
-    slice_mm : tuple of float
-        Slice spacings, in turn.
-    seed : int
-    """
-
-    label_maps: tuple[str, ...]
-    validation_maps: int = 0
-    scans_per_map: int = 4
-    validation_scans_per_map: int = 0
-    block_mm: float = 0.0
-    microbleeds: float = 12.0
-    fine_mm: float = 0.5
-    pixel_mm: float = 0.5
-    slice_mm: tuple[float, ...] = (1.0, 1.5, 2.0, 4.0)
-    seed: int = 0
-
-    @classmethod
-    def of_config(cls, config: SynthesisConfig, seed: int) -> Plan:
-        """The plan of a training configuration."""
-        return cls(**asdict(config), seed=seed)
 
 
 @dataclass(frozen=True)
@@ -95,17 +57,17 @@ class Task:
 
 
 def make_collection(
-    folder: Path, plan: Plan, progress: Progress, workers: int = 0, device: str = "cpu"
+    folder: Path, plan: SynthesisConfig, seed: int, progress: Progress, workers: int = 0, device: str = "cpu"
 ) -> list[dict[str, Any]]:
-    """Simulate what is not there yet; returns the rows of the manifest.
+    """Simulate what is not there yet of a plan; returns the rows of the manifest.
 
     Raises
     ------
     InputError
         A label map is missing or cannot be read, or the folder holds another collection.
     """
-    tasks = tasks_of(plan)
-    _check_same(folder / "plan.json", plan)
+    tasks = tasks_of(plan, seed)
+    _check_same(folder / "plan.json", {**plain(plan), "seed": seed})
     todo = [task for task in tasks if not _truth_path(folder, task.scan_id).is_file()]
     for done, scan_id in enumerate(_made(folder, todo, workers, device), 1):
         progress.check_cancelled()
@@ -116,8 +78,8 @@ def make_collection(
     return rows
 
 
-def tasks_of(plan: Plan) -> list[Task]:
-    """The scans of a plan; the same plan gives the same ones."""
+def tasks_of(plan: SynthesisConfig, seed: int) -> list[Task]:
+    """The scans of a plan; the same plan and seed give the same ones."""
     maps = plan.label_maps
     lost = [path for path in maps if not Path(path).is_file()]
     if lost:
@@ -130,19 +92,19 @@ def tasks_of(plan: Plan) -> list[Task]:
     for number, path in enumerate(maps):
         held_out = number >= len(maps) - plan.validation_maps
         count = (plan.validation_scans_per_map if held_out else 0) or plan.scans_per_map
-        tasks += [_task(plan, path, len(tasks) + scan, scan, held_out) for scan in range(count)]
+        tasks += [_task(plan, seed, path, len(tasks) + scan, scan, held_out) for scan in range(count)]
     return tasks
 
 
-def _task(plan: Plan, path: str, index: int, scan: int, held_out: bool) -> Task:
-    rng = np.random.default_rng([plan.seed, index])
+def _task(plan: SynthesisConfig, seed: int, path: str, index: int, scan: int, held_out: bool) -> Task:
+    rng = np.random.default_rng([seed, index])
     return Task(
         scan_id=f"{Path(path).name.split('.')[0]}_{scan:02d}",
         label_map=path,
         split=VALIDATION if held_out else TRAIN,
         slice_mm=plan.slice_mm[index % len(plan.slice_mm)],
         microbleeds=0 if index % 5 == 4 else max(1, int(rng.poisson(plan.microbleeds))),
-        seed=(plan.seed, index, 7),
+        seed=(seed, index, 7),
         fine_mm=plan.fine_mm,
         pixel_mm=plan.pixel_mm,
         block_mm=0.0 if held_out else plan.block_mm,
@@ -234,8 +196,7 @@ def _truth_path(folder: Path, scan_id: str) -> Path:
     return folder / TRUTH / f"{scan_id}.json"
 
 
-def _check_same(path: Path, plan: Plan) -> None:
-    own = json.loads(json.dumps(asdict(plan)))
+def _check_same(path: Path, own: Mapping[str, Any]) -> None:
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != own:
         raise InputError(f"{path.parent} holds a collection of another plan; choose another folder.")
     write_json(path, own)

@@ -93,10 +93,23 @@ class ValidationConfig:
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """Scans simulated before the training starts, from anatomical label maps; the last maps are for validation.
+    """Scans simulated from anatomical label maps.
 
-    With `block_mm` the training sees cubes of this edge instead of whole heads: many more protocols in the same time.
-    Validation scans are whole heads; there are `validation_scans_per_map` of each (0: as many as of the others).
+    Attributes
+    ----------
+    label_maps : tuple of str
+        Files; the last `validation_maps` are for validation, so that no head is in both splits.
+    scans_per_map, validation_scans_per_map : int
+        0 for validation: as many as for training.
+    block_mm : float
+        Edge of the cubes that training scans are, anywhere in the brain: many more protocols in the same time. 0: whole
+        heads, as validation scans are.
+    microbleeds : float
+        Mean number of microbleeds of a scan; every fifth scan has none.
+    fine_mm, pixel_mm : float
+        Grid of the simulation, and in-plane pixel of the scans.
+    slice_mm : tuple of float
+        Slice spacings, in turn.
     """
 
     label_maps: tuple[str, ...] = ()

@@ -15,10 +15,10 @@ def entries_of(config: TrainingConfig, progress: Progress) -> list[ScanEntry]:
     """The scans of a configuration; those to be simulated are made, once, in the run's folder ``synthetic``."""
     manifests = [Path(path) for path in config.manifests]
     if config.synthesis.label_maps:
-        from .synthetic_collection import Plan, make_collection
+        from .synthetic_collection import make_collection
 
         folder = Path(config.run) / "synthetic"
-        make_collection(folder, Plan.of_config(config.synthesis, config.seed), progress, config.workers)
+        make_collection(folder, config.synthesis, config.seed, progress, config.workers)
         manifests.append(folder / "manifest.csv")
     if not manifests:
         raise InputError("There is nothing to train on: give `manifests`, or `synthesis.label_maps`.")

@@ -12,22 +12,23 @@ from CMBNetLib.progress import Progress
 from CMBNetLib.volume import read_volume
 from CMBNetTrainingLib import synthetic_collection
 from CMBNetTrainingLib.collection_splits import TRAIN, VALIDATION
-from CMBNetTrainingLib.synthetic_collection import Plan, make_collection, tasks_of
+from CMBNetTrainingLib.synthetic_collection import make_collection, tasks_of
+from CMBNetTrainingLib.training_config import SynthesisConfig
 from CMBNetTrainingLib.training_manifest import read_manifests
 from test_synthesis import small_head
 
 
-def plan_of(folder: Path, maps: int, **changes: object) -> Plan:
+def plan_of(folder: Path, maps: int, **changes: object) -> SynthesisConfig:
     """A plan of label maps that are never read."""
     paths = [folder / f"map_{number:02d}.nii.gz" for number in range(maps)]
     for path in paths:
         path.touch()
-    return Plan(tuple(map(str, paths)), **changes)  # type: ignore[arg-type]
+    return SynthesisConfig(tuple(map(str, paths)), **changes)  # type: ignore[arg-type]
 
 
 def test_training_heads_are_cut_into_blocks_and_validation_heads_stay_whole(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, 3, validation_maps=1, scans_per_map=10, validation_scans_per_map=4, block_mm=80.0)
-    tasks = tasks_of(plan)
+    tasks = tasks_of(plan, 0)
     assert Counter((task.split, task.block_mm) for task in tasks) == {(TRAIN, 80.0): 20, (VALIDATION, 0.0): 4}
     assert len({task.scan_id for task in tasks}) == len({task.seed for task in tasks}) == 24
     assert {task.label_map for task in tasks if task.split == VALIDATION} == {plan.label_maps[-1]}
@@ -38,7 +39,7 @@ def test_what_is_known_of_a_scan_comes_with_it(tmp_path: Path, monkeypatch: pyte
     plan = plan_of(
         tmp_path, 2, validation_maps=1, scans_per_map=1, block_mm=80.0, fine_mm=1.0, pixel_mm=1.0, slice_mm=(2.0,)
     )  # fmt: skip
-    make_collection(tmp_path / "c", plan, Progress())
+    make_collection(tmp_path / "c", plan, 0, Progress())
     train, held_out = read_manifests([tmp_path / "c" / "manifest.csv"])
     assert read_volume(train.image, whole=False).shape_ijk == (80, 80, 40)
     assert read_volume(held_out.image).shape_ijk[0] > 100

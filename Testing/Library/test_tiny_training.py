@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from CMBNetLib.bundle import Bundle, load_bundle
 from CMBNetLib.detection import DetectionSettings, detect
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import read_volume
-from CMBNetTrainingLib.synthetic_collection import Plan, make_collection
+from CMBNetTrainingLib.synthetic_collection import make_collection
 from CMBNetTrainingLib.training_presets import PRESETS
 
 LABEL_MAPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "label_maps"
@@ -92,8 +93,8 @@ def test_five_minutes_teach_to_find_large_microbleeds_in_another_head(tmp_path: 
     bundle, seconds = trained(tmp_path)
     # Scans of the third head that neither training nor validation saw.
     chosen = PRESETS["tiny"].synthesis
-    plan = Plan(MAPS[2:], 0, 4, chosen.microbleeds, chosen.fine_mm, chosen.pixel_mm, chosen.slice_mm, seed=77)
-    rows = make_collection(tmp_path / "fresh", plan, Progress())
+    plan = replace(chosen, label_maps=MAPS[2:], validation_maps=0, scans_per_map=4)
+    rows = make_collection(tmp_path / "fresh", plan, 77, Progress())
     parts = [scored(bundle, tmp_path / "fresh", row["scan_id"]) for row in rows]
     candidates, count = [entry for part, _ in parts for entry in part], sum(n for _, n in parts)
     reached = sensitivity_at(candidates, count, 2 * len(rows))
