@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,12 @@ def load_anatomy_bundle(folder: Path | None = None) -> AnatomyBundle:
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise BundleError(f"Model {folder.name}: its metadata do not describe an anatomy model ({error}).") from error
     return AnatomyBundle(folder, metadata)
+
+
+@lru_cache(maxsize=1)
+def anatomy_network() -> AnatomyUNet:
+    """The network of the shipped bundle, loaded once; `BundleError` where it cannot be used."""
+    return load_anatomy_bundle().load_network()
 
 
 def _check_values(ours: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from .anatomy import Anatomy, find_anatomy
-from .anatomy_bundle import load_anatomy_bundle
+from .anatomy_bundle import anatomy_network
 from .bundle import Bundle
 from .candidates import Candidate, Found, find_candidates, to_scan_grid
 from .errors import BundleError, InputError
@@ -167,7 +167,7 @@ class _Run:
     def _anatomy_network(self) -> AnatomyUNet | None:
         """The shipped anatomy network; without it the classical method takes over, and says so."""
         try:
-            return load_anatomy_bundle().load_network()
+            return anatomy_network()
         except BundleError as error:
             text = f"{error} The brain mask and the regions are approximate."
             self.progress.warning("anatomy_fallback", text)

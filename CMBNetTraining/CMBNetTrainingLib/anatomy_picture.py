@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from CMBNetLib.anatomy import Anatomy, find_anatomy
-from CMBNetLib.anatomy_bundle import load_anatomy_bundle
+from CMBNetLib.anatomy_bundle import anatomy_network
 from CMBNetLib.anatomy_segmentation import nearest_to_ras
 from CMBNetLib.location import ANATOMY
 from CMBNetLib.volume import Volume, read_volume, resample_to
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     scan = read_volume(args.scan)
-    anatomy = find_anatomy(scan, load_anatomy_bundle().load_network())
+    anatomy = find_anatomy(scan, anatomy_network())
     draw(scan, anatomy, args.output, f"{scan.name}: {anatomy.method}")
 
 

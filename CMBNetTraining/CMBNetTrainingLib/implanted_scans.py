@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from CMBNetLib.anatomy import find_anatomy
+from CMBNetLib.anatomy_bundle import anatomy_network
 from CMBNetLib.errors import InputError
 from CMBNetLib.location import locate
 from CMBNetLib.preparation import slices_first
@@ -41,7 +42,7 @@ def implant_into(scan: Volume, count: int, seed: int) -> tuple[Volume, Volume, d
         No brain is found in the scan.
     """
     turned = slices_first(scan)
-    anatomy = find_anatomy(scan)
+    anatomy = find_anatomy(scan, anatomy_network())
     brain = resample_to(anatomy.brain, turned, interpolation="nearest").array > 0
     noise = noise_of(turned.array, brain)
     protocol = protocol_of(turned, snr=float(np.median(turned.array[brain])) / max(noise, 1e-6))

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from CMBNetLib.anatomy import find_anatomy
+from CMBNetLib.anatomy_bundle import anatomy_network
 from CMBNetLib.errors import InputError
 from CMBNetLib.files import atomic_output
 from CMBNetLib.grid import Grid
@@ -153,7 +154,7 @@ def on_working_grid(
         _check_pixel(entry, scan, pixel_mm)
         prepared = Prepared(scan, brain.array > 0)
     else:
-        mask = brain if brain is not None else find_anatomy(scan).brain
+        mask = brain if brain is not None else find_anatomy(scan, anatomy_network()).brain
         prepared = prepare(scan, mask, pixel_mm=pixel_mm, thinnest_slice_mm=thinnest_slice_mm)
     grid = prepared.image.grid
     lesions = _labels_on(entry, entry.label, scan, grid)

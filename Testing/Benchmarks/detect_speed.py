@@ -26,6 +26,7 @@ from benchmark_document import write_section
 from monai.inferers import sliding_window_inference
 
 from CMBNetLib.anatomy import find_anatomy
+from CMBNetLib.anatomy_bundle import anatomy_network
 from CMBNetLib.bundle import Bundle, find_bundle
 from CMBNetLib.candidates import find_candidates
 from CMBNetLib.grid import Grid
@@ -126,7 +127,7 @@ def measure() -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = write_volume(scan, Path(folder) / "large.nii.gz")
         end_to_end, memory, document = run_program(path, Path(folder) / "out")
-    brain = find_anatomy(scan).brain
+    brain = find_anatomy(scan, anatomy_network()).brain
     part = prepare(scan, brain, pixel_mm=bundle.pixel_mm, thinnest_slice_mm=bundle.thinnest_slice_mm)
     ours_s, ours = run_ours(bundle, part)
     whole = whole_scan(scan, brain, bundle)

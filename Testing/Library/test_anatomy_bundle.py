@@ -92,7 +92,7 @@ def test_a_damaged_anatomy_bundle_is_told_and_detection_goes_on(monkeypatch: pyt
     def refuse() -> None:
         raise BundleError("Model cmbnet-anatomy is not complete.")
 
-    monkeypatch.setattr("CMBNetLib.detection.load_anatomy_bundle", refuse)
+    monkeypatch.setattr("CMBNetLib.detection.anatomy_network", refuse)
     result = detect(head((1.2, 1.2, 4.0), spots=()), find_bundle())
     assert [flag["code"] for flag in result.qc if flag["code"].startswith("anatomy")] == ["anatomy_fallback"]
     assert result.settings["anatomy"] == "classical mask, affine atlas"
