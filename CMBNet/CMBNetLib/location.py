@@ -38,7 +38,7 @@ ANATOMY = (
 FLUID = ("ventricle", "csf")
 OUTSIDE = "outside"
 NEIGHBOURHOOD_MM = 3.0
-# A microbleed at the surface may lie just outside a brain mask that is a little too small.
+# A microbleed at the surface may lie just outside a brain mask that is a little too small, or in what is taken for CSF.
 REACH_MM = 6.0
 # Below this share of brain tissue around it a point lies in fluid or outside; atlas ventricles are blurred.
 TISSUE_SHARE = 0.25
@@ -108,7 +108,8 @@ def _locate_one(point: np.ndarray, regions: Volume) -> Location:
     is_tissue = _tissue(near)
     if near.size and is_tissue.mean() >= TISSUE_SHARE:
         return _majority(near[is_tissue], near.size)
-    if near.size and not near.any():
+    if near.size and not np.isin(near % 64, ANATOMY.index("ventricle")).any():
+        # No microbleed lies in a sulcus: at a voxel of 2 mm its cortex may have been taken for the fluid beside it.
         tissue = _tissue(codes)
         if tissue.any():
             closest = np.argmin(np.where(tissue, distances, np.inf))

@@ -111,6 +111,14 @@ def test_a_point_just_outside_of_the_mask_belongs_to_the_nearest_tissue() -> Non
     assert (far.zone, far.region, far.side) == ("outside", "outside", "right")
 
 
+def test_a_point_in_a_sulcus_belongs_to_the_nearest_tissue_and_one_in_a_ventricle_does_not() -> None:
+    sulcus = region_map(box_map(("cortex", "left", LEFT), ("csf", "right", RIGHT)))
+    ventricle = region_map(box_map(("caudate", "left", LEFT), ("ventricle", "right", RIGHT)))
+    point = np.array([[4.5, 0.0, 0.0]])
+    assert locate(point, sulcus)[0].zone == "lobar"
+    assert locate(point, ventricle)[0].zone == "outside"
+
+
 def test_points_out_of_the_map_have_a_side() -> None:
     regions = region_map(box_map(("cortex", "left", LEFT), ("cortex", "right", RIGHT)))
     left, right = locate(np.array([[-500.0, 0, 0], [500.0, 0, 0]]), regions)
