@@ -56,8 +56,8 @@ class Gallery:
         if not any(wanted):
             return result
         warnings = list(result.warnings)
-        image = _read_image(pair, warnings)
-        painter = _Painter(image, compared.prediction, compared.reference)
+        image = read_image(pair, warnings)
+        painter = Painter(image, compared.prediction, compared.reference)
         calls = [
             replace(call, picture=self._draw(painter, pair, call, number)) if chosen else call
             for number, (call, chosen) in enumerate(zip(result.calls, wanted, strict=True), 1)
@@ -72,14 +72,14 @@ class Gallery:
             return self._true_left >= 0
         return True
 
-    def _draw(self, painter: _Painter, pair: Pair, call: Call, number: int) -> str:
+    def _draw(self, painter: Painter, pair: Pair, call: Call, number: int) -> str:
         name = f"{re.sub(r'[^A-Za-z0-9_.-]', '_', pair.scan_id)}_{call.outcome}_{number:03d}.png"
         with atomic_output(self.folder / name) as temporary:
             temporary.write_bytes(png_bytes(painter.picture(np.array(call.center_ras))))
         return name
 
 
-class _Painter:
+class Painter:
     """Cuts planes out of a scan and paints outlines over them."""
 
     def __init__(self, image: Volume | None, prediction: LesionSet, reference: LesionSet) -> None:
@@ -158,7 +158,7 @@ def _plane_offsets() -> list[np.ndarray]:
     return [np.stack(axes, axis=-1) for axes in ((right, down, zero), (right, zero, down), (zero, right, down))]
 
 
-def _read_image(pair: Pair, warnings: list[str]) -> Volume | None:
+def read_image(pair: Pair, warnings: list[str]) -> Volume | None:
     """The scan behind the masks; without it, or where it cannot be read, outlines are drawn on grey."""
     if pair.image is None:
         return None

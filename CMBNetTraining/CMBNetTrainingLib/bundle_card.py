@@ -46,6 +46,15 @@ bootstrap over scans.
 |---|---|---|---|---|
 """
 
+_FAILURES = """
+## Known failures
+
+![Missed microbleeds on the left, false positives on the right]({picture})
+
+At `balanced`, on validation scans. Left: missed microbleeds (blue: the reference). Right: the false positives with the
+highest scores (orange: what was called). 30 mm across; axial, coronal, sagittal.
+"""
+
 _TAIL = """
 ## Limits
 
@@ -57,8 +66,8 @@ See `LICENSE`.
 """
 
 
-def model_card(name: str, measurement: Measurement, training: Mapping[str, Any]) -> str:
-    """Markdown of the card."""
+def model_card(name: str, measurement: Measurement, training: Mapping[str, Any], failures: str = "") -> str:
+    """Markdown of the card; ``failures`` names the picture of `failure_sheet` beside it."""
     validated = measurement.validated
     lesions = sum(entry.compared.result.n_reference for entry in validated)
     fitted = measurement.calibration.is_fitted
@@ -73,7 +82,8 @@ def model_card(name: str, measurement: Measurement, training: Mapping[str, Any])
     rows = [_row(name, point.threshold, validated) for name, point in measurement.points.items()]
     threshold = measurement.points[BALANCED].threshold
     parts = (_by_thickness(validated), _by_strata(validated, threshold), _calibration(measurement))
-    return head + "\n".join(rows) + "\n" + "".join(parts) + _checks(measurement) + _TAIL
+    shown = _FAILURES.format(picture=failures) if failures else ""
+    return head + "\n".join(rows) + "\n" + "".join(parts) + _checks(measurement) + shown + _TAIL
 
 
 def results_at(validated: Sequence[ValidatedScan], threshold: float) -> list[ScanResult]:

@@ -19,6 +19,7 @@ from CMBNetLib.progress import Progress
 from CMBNetTrainingLib.bundle_card import model_card
 from CMBNetTrainingLib.bundle_writing import BundleText, half, write_bundle
 from CMBNetTrainingLib.collection_splits import VALIDATION
+from CMBNetTrainingLib.failure_sheet import failure_sheet
 from CMBNetTrainingLib.score_calibration import (
     Calibration,
     calibrated,
@@ -38,6 +39,8 @@ from CMBNetTrainingLib.training_validation import FLOOR, ValidatedScan, validate
 
 # Mean false positives a scan that the operating points aim at.
 TARGETS = {"sensitive": 2.0, "balanced": 0.5, "specific": 0.125}
+BALANCED = "balanced"
+FAILURES = "failures.png"
 BEST = "best"
 LICENSE_TEXT = "These weights were trained by a user of SlicerCMBNet, who decides on their licence.\n"
 _PREFERRED = ("froc", "average_precision", "best_f1", "sensitivity_at_2", "sensitivity_at_1", "loss")
@@ -105,10 +108,11 @@ def export_run(
     measurement, weights = _measured(measure, weights, held_out, calibrate)
     measurement = replace(measurement, checks=measure(_full(half(weights)), further))
     training = _training_statement(config, entries, step, used)
-    card = model_card(name or folder.name, measurement, training)
+    sheet = failure_sheet(measurement.validated, measurement.points[BALANCED].threshold)
+    card = model_card(name or folder.name, measurement, training, FAILURES if sheet else "")
     text = BundleText(
         name or folder.name, card, license_text, change=f"step {step} of {run.name}", status="preview",
-        data_source=training["statement"], training=training,
+        data_source=training["statement"], training=training, pictures={FAILURES: sheet} if sheet else {},
     )  # fmt: skip
     _warn_of_failure(measurement.points, progress)
     spec = network_spec(network)

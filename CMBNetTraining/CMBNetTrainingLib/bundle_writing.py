@@ -33,6 +33,7 @@ class BundleText:
     data_source: str = ""
     status: str = "preview"
     training: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Mapping[str, bytes] = field(default_factory=dict)  # by file name, beside the card that shows them
 
 
 def write_bundle(
@@ -67,6 +68,8 @@ def write_bundle(
             (made / name).parent.mkdir(parents=True)
         save_file(half(weights), made / WEIGHTS)
         (made / MODEL_CARD).write_text(text.card, encoding="utf-8")
+        for name, png in text.pictures.items():
+            (made / MODEL_CARD).with_name(name).write_bytes(png)
         (made / LICENSE).write_text(text.license, encoding="utf-8")
         ours = {
             "id": folder.name,

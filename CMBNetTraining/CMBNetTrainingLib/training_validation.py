@@ -15,6 +15,7 @@ from CMBNetEvaluationLib.gallery import Gallery
 from CMBNetEvaluationLib.lesions import LesionSet, lesions_from_mask, lesions_from_voxels
 from CMBNetEvaluationLib.pairs import Pair
 from CMBNetEvaluationLib.scan_evaluation import ComparedScan, EvaluationSettings, compare, join_ignored
+from CMBNetEvaluationLib.scan_result import Call
 from CMBNetLib.candidates import find_candidates
 from CMBNetLib.grid import Grid
 from CMBNetLib.inference import infer
@@ -66,7 +67,7 @@ def compare_scan(scan: TrainingScan, candidates: LesionSet, threshold: float) ->
     """Match the candidates from ``threshold`` on with the scan's microbleeds; the ranking is of all of them."""
     reference = reference_of(scan, candidates.grid)
     called = candidates.subset(candidates.scores >= threshold)
-    pair = _pair(scan)
+    pair = pair_of(scan)
     result = compare(pair, called, reference, EvaluationSettings(threshold=threshold, floor=FLOOR), ranked=candidates)
     return ComparedScan(result, called, reference)
 
@@ -114,23 +115,34 @@ def figures(validated: Sequence[ValidatedScan]) -> dict[str, float]:
     }
 
 
-def draw_false_calls(validated: Sequence[ValidatedScan], threshold: float, folder: Path, most: int) -> None:
-    """Pictures of missed microbleeds and of false positives from ``threshold`` on, the surest mistakes first."""
-    mistakes = []
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """A missed microbleed or a false positive, with the scan and the comparison it is of."""
+
+    scan: TrainingScan
+    compared: ComparedScan
+    call: Call
+
+
+def mistakes_of(validated: Sequence[ValidatedScan], threshold: float, outcome: str) -> list[Mistake]:
+    """All ``FN`` or ``FP`` from ``threshold`` on, the surest false positives first."""
+    found = []
     for entry in validated:
         compared = compare_scan(entry.scan, entry.candidates, threshold)
-        for call in compared.result.calls:
-            if call.outcome in ("FP", "FN"):
-                mistakes.append((-(call.score or 0.0), call.outcome, entry, compared, call))
-    chosen = sorted(mistakes, key=lambda item: item[:2])
-    missed = [item for item in chosen if item[1] == "FN"][: most // 2]
-    shown = missed + [item for item in chosen if item[1] == "FP"][: most - len(missed)]
+        found += [Mistake(entry.scan, compared, c) for c in compared.result.calls if c.outcome == outcome]
+    return sorted(found, key=lambda mistake: -(mistake.call.score or 0.0))
+
+
+def draw_false_calls(validated: Sequence[ValidatedScan], threshold: float, folder: Path, most: int) -> None:
+    """Pictures of missed microbleeds and of false positives from ``threshold`` on, the surest mistakes first."""
+    missed = mistakes_of(validated, threshold, "FN")[: most // 2]
+    shown = missed + mistakes_of(validated, threshold, "FP")[: most - len(missed)]
     gallery = Gallery(folder, ("FN", "FP"))
     for entry in validated:
-        calls = tuple(call for *_, owner, _compared, call in shown if owner is entry)
-        drawn = next((item[3] for item in shown if item[2] is entry), None)
-        if drawn is not None:
-            gallery(_pair(entry.scan), replace(drawn, result=replace(drawn.result, calls=calls)))
+        own = [mistake for mistake in shown if mistake.scan is entry.scan]
+        if own:
+            result = replace(own[0].compared.result, calls=tuple(mistake.call for mistake in own))
+            gallery(pair_of(entry.scan), replace(own[0].compared, result=result))
 
 
 def hard_voxels(scan: TrainingScan, candidates: LesionSet, most: int = 50) -> list[list[int]]:
@@ -152,7 +164,8 @@ def _places(truth: Path | None, ids: np.ndarray) -> tuple[dict[str, str], ...]:
     return tuple({key: rows[int(n)][key] for key in ("zone", "region")} if int(n) in rows else {} for n in ids)
 
 
-def _pair(scan: TrainingScan) -> Pair:
+def pair_of(scan: TrainingScan) -> Pair:
+    """The scan as evaluation names it."""
     entry = scan.entry
     return Pair(
         entry.scan_id, entry.scan_id, decoys=entry.decoys, image=entry.image, attributes=dict(entry.attributes)
