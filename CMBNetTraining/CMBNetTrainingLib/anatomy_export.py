@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from CMBNetLib import __version__
 from CMBNetLib.anatomy import find_anatomy
 from CMBNetLib.anatomy_bundle import INTENSITY_RULE, AnatomyBundle, load_anatomy_bundle
 from CMBNetLib.anatomy_tissues import TISSUES
@@ -24,8 +25,6 @@ from CMBNetLib.network_anatomy import AnatomySpec
 from CMBNetTrainingLib.anatomy_card import model_card
 from CMBNetTrainingLib.anatomy_measure import AnatomyScore, measure
 from CMBNetTrainingLib.anatomy_scans import read_scans
-
-VERSION = "0.1.0"
 
 
 def half_weights(run: Path, path: Path) -> None:
@@ -63,8 +62,8 @@ def _metadata(
     image = {"type": "image", "format": "magnitude", "modality": "MR", "spatial_shape": ["2*n", "2*n", "2*n"]}
     channels = {str(n): name for n, name in enumerate([*TISSUES, "right against left (logit)"])}
     return {
-        "version": VERSION,
-        "changelog": {VERSION: "first model, trained on samples made of label maps only"},
+        "version": __version__,
+        "changelog": {__version__: "trained on samples made of label maps only"},
         "pytorch_version": str(torch.__version__).split("+")[0],
         "numpy_version": np.__version__,
         "required_packages_version": {"safetensors": "0.4"},

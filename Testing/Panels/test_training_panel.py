@@ -151,7 +151,7 @@ def test_a_training_is_paused_goes_on_and_becomes_a_model(
     assert wait_until(lambda: not panel.running, LONG)
     assert ui.exportLabel.text == "The module CMBNet now lists the model Small spots.", ui.trainLogText.plainText
     added = set(titles(detection.ui.modelBox)) - set(before)
-    assert added == {"Small spots 0.1.0 (preview)"}
+    assert added == {"Small spots 0.2.0 (preview)"}
     assert (tmp_path / "data" / "CMBNet" / "Models" / "small-spots" / "docs" / "README.md").is_file()
 
 
