@@ -21,6 +21,7 @@ from .location import locate
 from .preparation import prepare
 from .progress import Progress
 from .shape import measure_shapes
+from .ventricles import less_likely, ventricle_interior
 from .volume import Volume
 
 if TYPE_CHECKING:
@@ -156,6 +157,8 @@ class _Run:
                 self.progress.warning(flag["code"], flag["message"])
         probability, brain, execution = self._network(anatomy)
         with self._stage("candidates", "Collecting candidates"):
+            inside = ventricle_interior(anatomy, probability)
+            probability = probability.with_array(less_likely(probability.array, inside))
             found = find_candidates(probability, brain, self.bundle.floor_threshold)
             labels, on_scan = to_scan_grid(found, probability, self.scan.grid)
         if found.n_too_large:

@@ -19,6 +19,7 @@ from CMBNetLib.files import atomic_output
 from CMBNetLib.grid import Grid
 from CMBNetLib.preparation import Prepared, prepare
 from CMBNetLib.progress import Progress
+from CMBNetLib.ventricles import ventricle_interior
 from CMBNetLib.volume import Volume, read_labels, read_volume, resample_to
 
 from .training_manifest import ScanEntry
@@ -28,6 +29,7 @@ from .truth import BACKGROUND, IGNORE, MICROBLEED, MIMIC
 MOST_CENTERS = 20_000
 # What lies further than this from the brain (mm) is not judged: the detector never looks there.
 REACH_MM = 3.0
+ARRAYS = ("image", "brain", "ventricles", "lesions", "classes")
 KINDS = ("lesion", "mimic", "brain")
 _GRID_TOLERANCE_MM = 1e-2
 
@@ -45,6 +47,8 @@ class TrainingScan:
         0 background, 1 microbleed, 2 mimic, 255 not to be judged.
     lesions : ndarray of uint16
         One value for each microbleed, for validation.
+    brain, ventricles : ndarray of uint8
+        Masks; no ventricles where the brain mask came with the scan.
     centers : dict
         Kind -> (n, 3) voxels k, j, i; lesions have one list each in ``lesion_voxels``.
     lesion_voxels : list of ndarray
@@ -57,6 +61,7 @@ class TrainingScan:
     classes: np.ndarray
     lesions: np.ndarray
     brain: np.ndarray
+    ventricles: np.ndarray
     centers: dict[str, np.ndarray]
     lesion_voxels: list[np.ndarray]
     ijk_to_ras: np.ndarray
@@ -102,7 +107,7 @@ class ScanCache:
 
     def _key(self, entry: ScanEntry) -> str:
         stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in entry.files]
-        text = json.dumps([stamps, entry.prepared, self._pixel_mm, self._thinnest_mm])
+        text = json.dumps([stamps, entry.prepared, self._pixel_mm, self._thinnest_mm, ARRAYS])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _is_current(self, entry: ScanEntry) -> bool:
@@ -114,8 +119,8 @@ class ScanCache:
     def _prepare(self, entry: ScanEntry) -> None:
         info = self._path(entry, "info.json")
         info.unlink(missing_ok=True)
-        image, brain, lesions, classes = on_working_grid(entry, self._pixel_mm, self._thinnest_mm)
-        arrays = {"image": image.array.astype(np.float16), "brain": brain, "lesions": lesions, "classes": classes}
+        image, arrays = on_working_grid(entry, self._pixel_mm, self._thinnest_mm)
+        arrays["image"] = image.array.astype(np.float16)
         for name, array in arrays.items():
             with atomic_output(self._path(entry, f"{name}.npy")) as temporary:
                 np.save(temporary, array)
@@ -123,8 +128,7 @@ class ScanCache:
             temporary.write_text(json.dumps({"key": self._key(entry), "ijk_to_ras": image.ijk_to_ras.tolist()}))
 
     def _open(self, entry: ScanEntry) -> TrainingScan:
-        names = ("image", "brain", "lesions", "classes")
-        arrays = {name: np.load(self._path(entry, f"{name}.npy"), mmap_mode="r") for name in names}
+        arrays = {name: np.load(self._path(entry, f"{name}.npy"), mmap_mode="r") for name in ARRAYS}
         info: dict[str, Any] = json.loads(self._path(entry, "info.json").read_text())
         classes, lesions = np.asarray(arrays["classes"]), np.asarray(arrays["lesions"])
         centers = {
@@ -133,15 +137,15 @@ class ScanCache:
             "brain": _thinned(np.argwhere(np.asarray(arrays["brain"]) > 0)),
         }
         return TrainingScan(
-            entry, arrays["image"], arrays["classes"], arrays["lesions"], arrays["brain"], centers,
-            voxels_by_label(lesions), np.asarray(info["ijk_to_ras"]),
+            entry, arrays["image"], arrays["classes"], arrays["lesions"], arrays["brain"], arrays["ventricles"],
+            centers, voxels_by_label(lesions), np.asarray(info["ijk_to_ras"]),
         )  # fmt: skip
 
 
 def on_working_grid(
     entry: ScanEntry, pixel_mm: float, thinnest_slice_mm: float
-) -> tuple[Volume, np.ndarray, np.ndarray, np.ndarray]:
-    """Image, brain (uint8), microbleeds (uint16) and classes (uint8) of a scan on the working grid.
+) -> tuple[Volume, dict[str, np.ndarray]]:
+    """A scan on the working grid, and the other arrays of `TrainingScan` by name.
 
     Raises
     ------
@@ -149,13 +153,7 @@ def on_working_grid(
         A file cannot be used, label and image lie on different grids, or a prepared image has another pixel.
     """
     scan = read_volume(entry.image, whole=entry.brain is None)
-    brain = read_labels(entry.brain) if entry.brain else None
-    if entry.prepared and brain is not None:
-        _check_pixel(entry, scan, pixel_mm)
-        prepared = Prepared(scan, brain.array > 0)
-    else:
-        mask = brain if brain is not None else find_anatomy(scan, anatomy_network()).brain
-        prepared = prepare(scan, mask, pixel_mm=pixel_mm, thinnest_slice_mm=thinnest_slice_mm)
+    prepared, ventricles = _prepared(entry, scan, pixel_mm, thinnest_slice_mm)
     grid = prepared.image.grid
     lesions = _labels_on(entry, entry.label, scan, grid)
     classes = _labels_on(entry, entry.classes, scan, grid).astype(np.uint8)
@@ -163,7 +161,25 @@ def on_working_grid(
     classes[(lesions == 0) & (classes == MICROBLEED)] = BACKGROUND
     reach = ndimage.distance_transform_edt(~prepared.brain, sampling=prepared.image.spacing_mm[::-1])
     classes[(reach > REACH_MM) & (classes != MICROBLEED)] = IGNORE
-    return prepared.image, prepared.brain.astype(np.uint8), lesions, classes
+    masks = {"brain": prepared.brain.astype(np.uint8), "ventricles": ventricles.astype(np.uint8)}
+    return prepared.image, {**masks, "lesions": lesions, "classes": classes}
+
+
+def _prepared(
+    entry: ScanEntry, scan: Volume, pixel_mm: float, thinnest_slice_mm: float
+) -> tuple[Prepared, np.ndarray]:
+    """The scan as inference takes it, by the brain mask that came with it or as detection finds it; ventricles."""
+    brain = read_labels(entry.brain) if entry.brain else None
+    if entry.prepared and brain is not None:
+        _check_pixel(entry, scan, pixel_mm)
+        prepared, inside = Prepared(scan, brain.array > 0), None
+    elif brain is not None:
+        prepared, inside = prepare(scan, brain, pixel_mm=pixel_mm, thinnest_slice_mm=thinnest_slice_mm), None
+    else:
+        anatomy = find_anatomy(scan, anatomy_network())
+        prepared = prepare(scan, anatomy.brain, pixel_mm=pixel_mm, thinnest_slice_mm=thinnest_slice_mm)
+        inside = ventricle_interior(anatomy, prepared.image)
+    return prepared, np.zeros(prepared.brain.shape, bool) if inside is None else inside
 
 
 def voxels_by_label(labels: np.ndarray) -> list[np.ndarray]:

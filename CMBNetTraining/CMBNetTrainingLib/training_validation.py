@@ -21,6 +21,7 @@ from CMBNetLib.grid import Grid
 from CMBNetLib.inference import infer
 from CMBNetLib.network import AnisotropicUNet
 from CMBNetLib.progress import Progress
+from CMBNetLib.ventricles import less_likely
 from CMBNetTrainingLib.sources import MICROBLEED_KIND
 from CMBNetTrainingLib.training_scans import TrainingScan
 from CMBNetTrainingLib.truth import IGNORE
@@ -55,7 +56,8 @@ def candidates_of(network: AnisotropicUNet, scan: TrainingScan, device: str, pro
     """The candidates of a scan down to `FLOOR`, as detection finds them."""
     prepared = scan.prepared()
     probability, _ = infer(network, prepared, device, progress)
-    found = find_candidates(prepared.image.with_array(probability[0]), prepared.brain, FLOOR)
+    in_tissue = prepared.image.with_array(less_likely(probability[0], np.asarray(scan.ventricles) > 0))
+    found = find_candidates(in_tissue, prepared.brain, FLOOR)
     labels = found.labels.array.ravel()
     voxels = np.flatnonzero(labels)
     return lesions_from_voxels(
