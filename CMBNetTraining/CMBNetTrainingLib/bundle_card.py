@@ -33,14 +33,15 @@ candidate.
 
 ## Training
 
-{statement} (phases: {phases}; loss {loss}; augmentation {augmentation}; seed {seed}; checkpoint `{checkpoint}`).{init}
+{statement} (phases: {phases}; loss {loss}; augmentation {augmentation}; seed {seed}; checkpoint
+`{checkpoint}`).{init}
 
 ## Measurement
 
-On {described}, with {lesions} microbleeds{synthetic}. The scans went through the whole of detection, the brain found by
-the program itself. A candidate is right when its centre lies within 5 mm of a microbleed's, one to one. The
-thresholds{calibrated} were chosen on these scans, so figures on new scans will be somewhat worse. Intervals: 95 %,
-bootstrap over scans.
+On {described}, with {lesions} microbleeds{synthetic}.
+Scans without a brain mask of theirs were prepared as detection does it. A candidate is right when its centre lies
+within 5 mm of a microbleed's, one to one. The thresholds{calibrated} were chosen on these scans, so figures on new scans
+will be somewhat worse. Intervals: 95 %, bootstrap over scans.
 
 | operating point | threshold | sensitivity | precision | false positives a scan |
 |---|---|---|---|---|

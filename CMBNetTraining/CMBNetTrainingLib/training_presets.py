@@ -32,14 +32,14 @@ _SEED_PHASES = (
 )
 
 TITLES = {
-    "default": "one phase on all scans, some hours on a GPU",
+    "default": "one phase on all scans, two hours on a CPU",
     "two-phase": "simulated and negative scans first, then real ones only",
     "finetune": "begin with the shipped model and go on with your own scans",
     "seed": "losses, patches and augmentation of MicrobleedNet",
     "tiny": "a small network at 1 mm: minutes on a CPU, to try things out",
 }
 PRESETS = {
-    # What the shipped model was trained with; without label maps nothing is simulated.
+    # Without label maps nothing is simulated.
     "default": TrainingConfig(
         sampling=SamplingConfig(hard=0.2, fresh_lesions=0.4),
         validation=ValidationConfig(every=900, most_scans=4, mined_scans=40),

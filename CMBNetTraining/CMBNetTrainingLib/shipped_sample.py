@@ -32,7 +32,7 @@ def make_sample(label_map: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """Command line: `python -m CMBNetTrainingLib.sample_scan LABEL_MAP -o FOLDER`."""
+    """Command line: `python -m CMBNetTrainingLib.shipped_sample LABEL_MAP -o FOLDER`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("label_map", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
