@@ -72,8 +72,9 @@ def test_a_reader_killed_thirty_times_ends_with_the_readings_of_an_undisturbed_o
     forker.close()
     assert ended
     assert keys_in_all > 150
-    # Who resumes where the reader stopped loses the key in flight at a kill; beginning anew would cost hundreds.
-    assert sum(keys_of_lives) + pressed < keys_in_all + 2 * N_KILLS
+    # Who resumes where the reader stopped loses the keys in flight at a kill (more than one on a busy machine);
+    # beginning anew would cost hundreds.
+    assert sum(keys_of_lives) + pressed < keys_in_all + 4 * N_KILLS
     for calm, killed in zip(
         worklist_in(tmp_path, N_CASES, "calm").cases, worklist_in(tmp_path, N_CASES, "killed").cases, strict=True
     ):
