@@ -12,13 +12,13 @@ from CMBNetEvaluationLib.froc import froc_metrics
 from CMBNetEvaluationLib.scan_result import ScanResult, counts_of
 from CMBNetEvaluationLib.segmentation_metrics import matched_metrics
 from CMBNetEvaluationLib.strata import false_positive_causes, stratified_metrics
+from CMBNetLib.detection import DEFAULT_OPERATING_POINT
 from CMBNetTrainingLib.source_scan import REAL
 from CMBNetTrainingLib.training_validation import ValidatedScan, compare_scan
 
 if TYPE_CHECKING:
     from CMBNetTrainingLib.bundle_export import Measurement
 
-BALANCED = "balanced"
 RATES = ("0.5", "1", "2")
 # Slices under 2 mm, from there to under 4 mm, and thicker: thick ones hide what is small.
 THICKNESS_MM = {"under 2 mm": (0.0, 2.0), "2 to under 4 mm": (2.0, 4.0), "4 mm and more": (4.0, 1e3)}
@@ -81,7 +81,7 @@ def model_card(name: str, measurement: Measurement, training: Mapping[str, Any],
         synthetic=", all of them synthetic" if simulated else "",
     )  # fmt: skip
     rows = [_row(name, point.threshold, validated) for name, point in measurement.points.items()]
-    threshold = measurement.points[BALANCED].threshold
+    threshold = measurement.points[DEFAULT_OPERATING_POINT].threshold
     parts = (_by_thickness(validated), _by_strata(validated, threshold), _calibration(measurement))
     shown = _FAILURES.format(picture=failures) if failures else ""
     return head + "\n".join(rows) + "\n" + "".join(parts) + _checks(measurement) + shown + _TAIL
@@ -126,7 +126,7 @@ def _by_strata(validated: Sequence[ValidatedScan], threshold: float) -> str:
     bootstrap = _bootstrap(results)
     lines = [
         "",
-        f"At `{BALANCED}`:",
+        f"At `{DEFAULT_OPERATING_POINT}`:",
         "",
         "| | scans | microbleeds | sensitivity | false positives a scan |",
         "|---|---|---|---|---|",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from CMBNetEvaluationLib.froc import froc_curve, gather_candidates
 from CMBNetLib.bundle import Bundle, OperatingPoint
+from CMBNetLib.detection import DEFAULT_OPERATING_POINT
 from CMBNetLib.errors import InputError
 from CMBNetLib.inference import choose_device
 from CMBNetLib.network import AnisotropicUNet
@@ -39,7 +40,6 @@ from CMBNetTrainingLib.training_validation import FLOOR, ValidatedScan, validate
 
 # Mean false positives a scan that the operating points aim at.
 TARGETS = {"sensitive": 2.0, "balanced": 0.5, "specific": 0.125}
-BALANCED = "balanced"
 FAILURES = "failures.png"
 BEST = "best"
 LICENSE_TEXT = "These weights were trained by a user of SlicerCMBNet, who decides on their licence.\n"
@@ -108,7 +108,7 @@ def export_run(
     measurement, weights = _measured(measure, weights, held_out, calibrate)
     measurement = replace(measurement, checks=measure(_full(half(weights)), further))
     training = _training_statement(config, entries, step, used)
-    sheet = failure_sheet(measurement.validated, measurement.points[BALANCED].threshold)
+    sheet = failure_sheet(measurement.validated, measurement.points[DEFAULT_OPERATING_POINT].threshold)
     card = model_card(name or folder.name, measurement, training, FAILURES if sheet else "")
     text = BundleText(
         name or folder.name, card, license_text, change=f"step {step} of {run.name}", status="preview",
