@@ -18,7 +18,7 @@ from .collection_review import PICTURES_FOLDER, RECORDS, read_record
 from .scan_curation import CuratedScan
 
 WORK = ".work"
-IMAGES, LABELS, BRAINS = "images", "labels", "brains"
+IMAGES, LABELS, BRAINS, TISSUES = "images", "labels", "brains", "tissues"
 DONE, FAILED = "done", "failed"
 # What an interrupted program leaves behind; see CMBNetLib.files.
 _PARTIAL = ".cmbnet-*"

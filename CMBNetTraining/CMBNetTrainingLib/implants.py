@@ -26,7 +26,15 @@ from CMBNetTrainingLib.sources import (
     draw_microbleed,
     paint_sources,
 )
-from CMBNetTrainingLib.truth import BACKGROUND, IGNORE, MICROBLEED, VISIBLE_LOSS, visible_region
+from CMBNetTrainingLib.truth import (
+    BACKGROUND,
+    IGNORE,
+    MICROBLEED,
+    Seen,
+    ball_diameter,
+    is_microbleed_seen,
+    visible_region,
+)
 
 # Edge of the cube of tissue that is simulated round a source (mm); beyond, the field of the largest is a few Hz.
 CUBE_MM = 24.0
@@ -133,7 +141,7 @@ def implant(
         out[box] = _dimmed(rng, out[box], factor[inner], noise)
         loss = np.zeros(image.shape, np.float32)
         loss[box] = 1 - factor[inner]
-        implants.append(_marked(number, source, loss, center.astype(float), step, labels))
+        implants.append(_marked(number, source, Seen(out, loss, step), center.astype(float), labels))
     return out, labels, implants
 
 
@@ -168,14 +176,12 @@ def _dimmed(rng: np.random.Generator, image: np.ndarray, factor: np.ndarray, noi
     return np.hypot(image * factor + real, imaginary).astype(np.float32)
 
 
-def _marked(
-    number: int, source: Source, loss: np.ndarray, center: np.ndarray, step_mm: np.ndarray, labels: np.ndarray
-) -> Implant:
-    seen = visible_region(loss, center, source.radius_mm, step_mm, REACH_MM)
-    assert seen is not None  # its centre lies in the scan
-    mask, box, height = seen
-    diameter = float((6 / np.pi * mask.sum() * np.prod(step_mm)) ** (1 / 3))
-    visible = height >= VISIBLE_LOSS
+def _marked(number: int, source: Source, seen: Seen, center: np.ndarray, labels: np.ndarray) -> Implant:
+    region = visible_region(seen.loss, center, source.radius_mm, seen.step_mm, REACH_MM)
+    assert region is not None  # its centre lies in the scan
+    mask, box, height = region
+    diameter = ball_diameter(mask, seen.step_mm)
+    visible = is_microbleed_seen(seen.signal[box], mask, seen.loss[box], seen.step_mm)
     if visible:
         labels[box][mask] = number
     k, j, i = (float(c) for c in center)
@@ -183,13 +189,19 @@ def _marked(
 
 
 def with_fresh_lesion(
-    rng: np.random.Generator, image: np.ndarray, classes: np.ndarray, spacing_mm: tuple[float, float, float]
+    rng: np.random.Generator,
+    image: np.ndarray,
+    classes: np.ndarray,
+    tissue: np.ndarray,
+    spacing_mm: tuple[float, float, float],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A normalised patch (float32 [k, j, i], -2 is black) with one new microbleed at a place that may be judged.
+    """A normalised patch (float32 [k, j, i], -2 is black) with one new microbleed in ``tissue`` (bool).
 
-    The patch is returned as it is where there is no place for one.
+    The patch is returned as it is where there is no place for one. In fluid there is none: what is dark there is a
+    calcification or a vessel, and a network that is shown microbleeds there cannot learn so.
     """
-    where = np.flatnonzero(classes == BACKGROUND)
+    light = image > BLACK * (1 - DARKEST_PLACE)
+    where = np.flatnonzero(tissue & light & (classes == BACKGROUND))
     if not len(where):
         return image, classes
     source = draw_microbleed(rng, np.zeros(3))
@@ -201,19 +213,25 @@ def with_fresh_lesion(
     image[box] = (image[box] - BLACK) * part + BLACK
     loss = np.zeros(image.shape, np.float32)
     loss[box] = 1 - part
-    _mark(classes, loss, source, center.astype(float), np.asarray(spacing_mm))
+    _mark(classes, image, loss, source, center.astype(float), np.asarray(spacing_mm))
     return image, classes
 
 
 def _mark(
-    classes: np.ndarray, loss: np.ndarray, source: Source, center: np.ndarray, step_mm: np.ndarray
+    classes: np.ndarray,
+    image: np.ndarray,
+    loss: np.ndarray,
+    source: Source,
+    center: np.ndarray,
+    step_mm: np.ndarray,
 ) -> None:
-    """Write what is seen of a source into a class map; what is too faint is not to be judged."""
+    """Write what is seen of a source into a class map; what nobody would call is not to be judged."""
     seen = visible_region(loss, center, source.radius_mm, step_mm, REACH_MM)
     if seen is not None:
-        mask, box, height = seen
+        mask, box, _ = seen
         part = classes[box]
-        part[mask & (part != IGNORE)] = MICROBLEED if height >= VISIBLE_LOSS else IGNORE
+        called = is_microbleed_seen(image[box] - BLACK, mask, loss[box], step_mm)
+        part[mask & (part != IGNORE)] = MICROBLEED if called else IGNORE
 
 
 def _any_protocol(rng: np.random.Generator, spacing_mm: tuple[float, float, float]) -> Protocol:

@@ -197,8 +197,8 @@ def cut(
     size: tuple[int, int, int],
     sampling: Sampling,
     hard: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """One patch: image (float32) and classes (uint8), [k, j, i], black and not judged beyond the scan.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One patch: image (float32), classes and tissue (uint8), [k, j, i]; black and not judged beyond the scan.
 
     Parameters
     ----------
@@ -213,11 +213,14 @@ def cut(
         moved = center + rng.uniform(-sampling.shift, sampling.shift, 3) * extent
         start = np.clip(np.rint(moved - extent / 2).astype(int), 0, np.maximum(shape - extent, 0))
     box = tuple(slice(a, a + n) for a, n in zip(start, extent, strict=True))
-    image, classes = np.asarray(scan.image[box], np.float32), np.asarray(scan.classes[box])
+    image = np.asarray(scan.image[box], np.float32)
+    classes, tissue = np.asarray(scan.classes[box]), np.asarray(scan.tissue[box])
     missing = [(0, int(n - have)) for n, have in zip(extent, image.shape, strict=True)]
     if not any(after for _, after in missing):
-        return image, classes
-    return np.pad(image, missing, constant_values=BLACK), np.pad(classes, missing, constant_values=IGNORE)
+        return image, classes, tissue
+    beyond = ((image, BLACK), (classes, IGNORE), (tissue, 0))
+    image, classes, tissue = (np.pad(array, missing, constant_values=value) for array, value in beyond)
+    return image, classes, tissue
 
 
 def _center(

@@ -28,7 +28,7 @@ from CMBNetTrainingLib.sources import (
     paint_sources,
 )
 from CMBNetTrainingLib.tissue import brain_of, draw_tissue_table, iron_at
-from CMBNetTrainingLib.truth import MIMIC, Lesion, TruthMaps, mark_source, signal_loss
+from CMBNetTrainingLib.truth import MIMIC, Lesion, Seen, TruthMaps, mark_source, signal_loss
 from CMBNetTrainingLib.veins import vein_fraction
 
 BLOOD_R2STAR_PER_T = 25.0
@@ -226,8 +226,8 @@ def _assemble(
     step = np.array([protocol.slice_spacing_mm, protocol.pixel_mm, protocol.pixel_mm])
 
     def marked(sources: list[Source], before: np.ndarray, after: np.ndarray) -> list[Lesion]:
-        loss = signal_loss(before, after, brain)
-        made = [mark_source(n, s, loss, maps, head, physics.block, step) for n, s in enumerate(sources, 1)]
+        seen = Seen(after, signal_loss(before, after, brain), step)
+        made = [mark_source(n, s, seen, maps, head, physics.block) for n, s in enumerate(sources, 1)]
         return [lesion for lesion in made if lesion is not None]
 
     seen_decoys = marked(decoys, bare, mimicking)

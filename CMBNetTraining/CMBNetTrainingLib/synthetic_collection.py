@@ -17,7 +17,7 @@ from CMBNetLib.errors import InputError
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import Volume, write_volume
 
-from .collection import BRAINS, IMAGES, LABELS, write_json, write_text
+from .collection import BRAINS, IMAGES, LABELS, TISSUES, write_json, write_text
 from .collection_splits import TRAIN, VALIDATION
 from .collection_tables import MANIFEST, csv_text
 from .head import HeadMap, draw_block, read_head_map
@@ -25,6 +25,7 @@ from .protocol import Protocol, draw_protocol
 from .source_scan import NEGATIVE, SYNTHETIC
 from .sources import MICROBLEED_KIND
 from .synthesis import SyntheticScan, fine_grid, synthesize
+from .tissue import parenchyma_of
 from .training_config import SynthesisConfig, plain
 from .training_manifest import CLASS_MAPS, DECOYS, TRUTH
 from .whole_scans import FIELD_OF_VIEW_MM, as_volumes
@@ -122,9 +123,7 @@ def simulate(task: Task, device: str = "cpu") -> SyntheticScan:
     return synthesize(rng, head, block, protocol, per_slice, task.microbleeds, device=device)
 
 
-def _part_of(
-    rng: np.random.Generator, head: HeadMap, block_mm: float
-) -> tuple[tuple[float, float, float], np.ndarray]:
+def _part_of(rng: np.random.Generator, head: HeadMap, block_mm: float) -> tuple[tuple[float, float, float], np.ndarray]:
     """What of a head is scanned: extent and centre in mm, (k, j, i)."""
     if block_mm:
         low, high = head.brain_box
@@ -149,7 +148,7 @@ def write_scan(folder: Path, scan_id: str, scan: SyntheticScan, *, with_brain: b
     write_volume(labels, folder / LABELS / f"{scan_id}.nii.gz")
     maps = {CLASS_MAPS: scan.classes, DECOYS: scan.decoy_instances}
     if with_brain:
-        maps[BRAINS] = scan.brain.astype(np.uint8)
+        maps[BRAINS], maps[TISSUES] = scan.brain.astype(np.uint8), parenchyma_of(scan.labels).astype(np.uint8)
     for name, array in maps.items():
         write_volume(image.with_array(array), folder / name / f"{scan_id}.nii.gz")
     rows = truth_rows(scan_id, scan, image)

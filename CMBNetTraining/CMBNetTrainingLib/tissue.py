@@ -110,6 +110,11 @@ def labels_in(labels: np.ndarray, codes: tuple[int, ...]) -> np.ndarray:
     return table[labels]
 
 
+def parenchyma_of(labels: np.ndarray) -> np.ndarray:
+    """Where microbleeds may be: the brain without ventricles and plexus."""
+    return brain_of(labels) & ~labels_in(labels, (*VENTRICLE_LABELS, *PLEXUS_LABELS, *CSF_LABELS))
+
+
 def brain_of(labels: np.ndarray) -> np.ndarray:
     """Brain mask of a label map: everything inside the skull but outer CSF, vessels and sinuses."""
     table = np.zeros(1024, bool)

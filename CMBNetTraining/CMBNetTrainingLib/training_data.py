@@ -55,10 +55,11 @@ class PatchMaker:
     def patch(self, draw: Draw, size: tuple[int, int, int], thick: int) -> tuple[Tensor, Tensor]:
         """One patch of ``size`` voxels of the scan, re-sliced and changed."""
         scan, rng = self.scans[draw.scan], np.random.default_rng(draw.seed)
-        image, classes = cut(rng, scan, draw.kind, size, self.sampling, self.hard.get(scan.entry.scan_id))
+        hard = self.hard.get(scan.entry.scan_id)
+        image, classes, tissue = cut(rng, scan, draw.kind, size, self.sampling, hard)
         if self._fresh and rng.random() < self._fresh and not (classes == MICROBLEED).any():
             i, j, k = spacing_of(scan.ijk_to_ras)
-            image, classes = with_fresh_lesion(rng, image, classes, (k, j, i))
+            image, classes = with_fresh_lesion(rng, image, classes, tissue > 0, (k, j, i))
         image, classes = thickened(image, classes, thick)
         x, y = self._augment(image, classes, draw.seed)
         if self._classes == 2:

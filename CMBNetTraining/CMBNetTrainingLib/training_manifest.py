@@ -9,7 +9,7 @@ from pathlib import Path
 
 from CMBNetLib.errors import InputError
 
-from .collection import BRAINS, RECORDS
+from .collection import BRAINS, RECORDS, TISSUES
 from .collection_splits import TRAIN, VALIDATION
 from .source_scan import NEGATIVE, REAL, SYNTHETIC
 
@@ -32,8 +32,9 @@ class ScanEntry:
     ----------
     image, label
         Files; a negative scan may have no label.
-    brain, classes
-        Brain mask, and class map (0 background, 1 microbleed, 2 mimic, 255 not to be judged); None where not given.
+    brain, tissue, classes
+        Masks of the brain and of where in it microbleeds may be; class map (0 background, 1 microbleed, 2 mimic, 255
+        not to be judged). None where not given.
     prepared
         The image is on the working grid and normalised already, as `cmbnet curate` writes it.
     truth, decoys
@@ -48,6 +49,7 @@ class ScanEntry:
     role: str
     split: str
     brain: Path | None = None
+    tissue: Path | None = None
     classes: Path | None = None
     prepared: bool = False
     truth: Path | None = None
@@ -57,7 +59,8 @@ class ScanEntry:
     @property
     def files(self) -> list[Path]:
         """Those that training reads."""
-        return [path for path in (self.image, self.label, self.brain, self.classes) if path is not None]
+        files = (self.image, self.label, self.brain, self.tissue, self.classes)
+        return [path for path in files if path is not None]
 
 
 def read_manifests(paths: Sequence[Path]) -> list[ScanEntry]:
@@ -98,7 +101,8 @@ def _read(path: Path) -> list[ScanEntry]:
             reader = csv.DictReader(stream)
             rows, columns = list(reader), reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"Cannot read the manifest {path}: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"Cannot read the manifest {path}: {reason}.") from error
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise InputError(f"The manifest {path} lacks the columns {', '.join(missing)}.")
@@ -115,7 +119,7 @@ def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> ScanEntry:
     label = (row["label"] or "").strip()
     if not label and role != NEGATIVE:
         raise InputError(f"{manifest.name}, line {line}: only a negative scan can do without a label.")
-    beside = {name: folder / name / f"{scan_id}.nii.gz" for name in (BRAINS, CLASS_MAPS)}
+    beside = {name: folder / name / f"{scan_id}.nii.gz" for name in (BRAINS, TISSUES, CLASS_MAPS)}
     beside |= {name: folder / name / f"{scan_id}.csv" for name in (TRUTH, DECOYS)}
     present = {name: path if path.is_file() else None for name, path in beside.items()}
     return ScanEntry(
@@ -125,6 +129,7 @@ def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> ScanEntry:
         role=role,
         split=(row["split"] or "").strip(),
         brain=present[BRAINS],
+        tissue=present[TISSUES],
         classes=present[CLASS_MAPS],
         prepared=present[BRAINS] is not None and (folder / RECORDS / f"{scan_id}.json").is_file(),
         truth=present[TRUTH],

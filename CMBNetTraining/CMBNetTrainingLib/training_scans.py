@@ -29,7 +29,7 @@ from .truth import BACKGROUND, IGNORE, MICROBLEED, MIMIC
 MOST_CENTERS = 20_000
 # What lies further than this from the brain (mm) is not judged: the detector never looks there.
 REACH_MM = 3.0
-ARRAYS = ("image", "brain", "ventricles", "lesions", "classes")
+ARRAYS = ("image", "brain", "ventricles", "tissue", "lesions", "classes")
 KINDS = ("lesion", "mimic", "brain")
 _GRID_TOLERANCE_MM = 1e-2
 
@@ -47,8 +47,8 @@ class TrainingScan:
         0 background, 1 microbleed, 2 mimic, 255 not to be judged.
     lesions : ndarray of uint16
         One value for each microbleed, for validation.
-    brain, ventricles : ndarray of uint8
-        Masks; no ventricles where the brain mask came with the scan.
+    brain, ventricles, tissue : ndarray of uint8
+        Masks; no ventricles where the brain mask came with the scan. Tissue is where microbleeds may be.
     centers : dict
         Kind -> (n, 3) voxels k, j, i; lesions have one list each in ``lesion_voxels``.
     lesion_voxels : list of ndarray
@@ -62,6 +62,7 @@ class TrainingScan:
     lesions: np.ndarray
     brain: np.ndarray
     ventricles: np.ndarray
+    tissue: np.ndarray
     centers: dict[str, np.ndarray]
     lesion_voxels: list[np.ndarray]
     ijk_to_ras: np.ndarray
@@ -138,7 +139,7 @@ class ScanCache:
         }
         return TrainingScan(
             entry, arrays["image"], arrays["classes"], arrays["lesions"], arrays["brain"], arrays["ventricles"],
-            centers, voxels_by_label(lesions), np.asarray(info["ijk_to_ras"]),
+            arrays["tissue"],            centers, voxels_by_label(lesions), np.asarray(info["ijk_to_ras"]),
         )  # fmt: skip
 
 
@@ -161,13 +162,18 @@ def on_working_grid(
     classes[(lesions == 0) & (classes == MICROBLEED)] = BACKGROUND
     reach = ndimage.distance_transform_edt(~prepared.brain, sampling=prepared.image.spacing_mm[::-1])
     classes[(reach > REACH_MM) & (classes != MICROBLEED)] = IGNORE
-    masks = {"brain": prepared.brain.astype(np.uint8), "ventricles": ventricles.astype(np.uint8)}
-    return prepared.image, {**masks, "lesions": lesions, "classes": classes}
+    tissue = prepared.brain & ~ventricles
+    if entry.tissue is not None:
+        tissue &= _labels_on(entry, entry.tissue, scan, grid) > 0
+    masks = {"brain": prepared.brain, "ventricles": ventricles, "tissue": tissue}
+    return prepared.image, {
+        **{name: mask.astype(np.uint8) for name, mask in masks.items()},
+        "lesions": lesions,
+        "classes": classes,
+    }
 
 
-def _prepared(
-    entry: ScanEntry, scan: Volume, pixel_mm: float, thinnest_slice_mm: float
-) -> tuple[Prepared, np.ndarray]:
+def _prepared(entry: ScanEntry, scan: Volume, pixel_mm: float, thinnest_slice_mm: float) -> tuple[Prepared, np.ndarray]:
     """The scan as inference takes it, by the brain mask that came with it or as detection finds it; ventricles."""
     brain = read_labels(entry.brain) if entry.brain else None
     if entry.prepared and brain is not None:

@@ -13,14 +13,16 @@ from CMBNetTrainingLib.head import Block, HeadMap
 from CMBNetTrainingLib.sources import MICROBLEED_KIND, Source
 
 BACKGROUND, MICROBLEED, MIMIC, IGNORE = 0, 1, 2, 255
-# A radiologist sees a spot when it is clearly darker than what is round it.
-VISIBLE_LOSS = 0.25
+# A radiologist sees a spot when it is clearly darker than what is round it, and set off against it: where more than
+# this share of the ring round it is as dark (bone, a larger lesion), nobody can tell it from what it merges with.
+VISIBLE_LOSS, MOST_DARK_RING = 0.25, 0.5
+RING_MM = 1.5
 # Relative loss at which the outline of a weak source ends; that of a strong one lies at half of its peak.
 WEAKEST_OUTLINE = 0.12
 # Share of the brain's mean signal below which a place counts as dark before any lesion is there.
 WEAKEST_SIGNAL = 0.3
-# Visible diameters (mm) of a microbleed; beyond, it counts neither way.
-DIAMETERS_MM = (1.0, 12.0)
+# Visible diameters (mm) of a microbleed by definition; beyond, it counts neither way.
+DIAMETERS_MM = (2.0, 10.0)
 REACH_MM = {MICROBLEED_KIND: 9.0}
 OTHER_REACH_MM = 20.0
 
@@ -107,23 +109,64 @@ def visible_region(
     return (pieces == pieces[peak]) & (pieces > 0) & (distance < reach_mm), box, height
 
 
-def mark_source(
-    number: int, source: Source, loss: np.ndarray, maps: TruthMaps, head: HeadMap, block: Block, step_mm: np.ndarray
-) -> Lesion | None:
+def ball_diameter(mask: np.ndarray, step_mm: np.ndarray) -> float:
+    """Diameter (mm) of the ball with the volume of a mask."""
+    return float((6 / np.pi * mask.sum() * np.prod(step_mm)) ** (1 / 3))
+
+
+def is_microbleed_seen(signal: np.ndarray, mask: np.ndarray, loss: np.ndarray, step_mm: np.ndarray) -> bool:
+    """Whether a reader would call a dark region a microbleed; arguments as those of `is_set_off`."""
+    small, large = DIAMETERS_MM
+    called = mask.any() and loss[mask].max() >= VISIBLE_LOSS and small <= ball_diameter(mask, step_mm) <= large
+    return bool(called) and is_set_off(signal, mask, loss, step_mm)
+
+
+def is_set_off(image: np.ndarray, mask: np.ndarray, loss: np.ndarray, step_mm: np.ndarray) -> bool:
+    """Whether a dark region differs from what is round it in the slice of its peak.
+
+    Parameters
+    ----------
+    image, mask, loss
+        A box round the region, [k, j, i]: signal without noise, the region, relative loss of signal.
+    step_mm
+        Size of a voxel (k, j, i).
+    """
+    k, *_ = np.unravel_index(np.argmax(np.where(mask, loss, -1.0)), mask.shape)
+    signal, inside = image[k], mask[k]
+    far = ndimage.distance_transform_edt(~inside, sampling=step_mm[1:])
+    ring = signal[(far > step_mm[1:].max()) & (far <= step_mm[1:].max() + RING_MM)]
+    darkest = float(signal[inside].min())
+    without = float(np.median(signal[inside] / np.clip(1 - loss[k][inside], 1e-3, None)))
+    return ring.size > 0 and float((ring < (darkest + without) / 2).mean()) <= MOST_DARK_RING
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Noise-free scan, [k, j, i]: signal with the sources, relative loss by them, voxel size (k, j, i) in mm."""
+
+    signal: np.ndarray
+    loss: np.ndarray
+    step_mm: np.ndarray
+
+
+def mark_source(number: int, source: Source, seen: Seen, maps: TruthMaps, head: HeadMap, block: Block) -> Lesion | None:
     """Write one source into the maps and describe it; None where it lies beyond the scan.
 
-    A microbleed that is too faint, too small or too large to be called is not to be judged; a faint decoy is
-    background.
+    A microbleed that is too faint, too small or too large to be called, or that merges with something dark, is not to
+    be judged; a faint decoy is background.
     """
+    step_mm = seen.step_mm
     center = (np.array(source.center_mm) + block.spacing_mm / 2) / step_mm - 0.5
     reach = REACH_MM.get(source.kind, OTHER_REACH_MM)
-    seen = visible_region(loss, center, source.radius_mm, step_mm, reach)
-    if seen is None:
+    region = visible_region(seen.loss, center, source.radius_mm, step_mm, reach)
+    if region is None:
         return None
-    mask, box, height = seen
-    diameter = float((6 / np.pi * mask.sum() * np.prod(step_mm)) ** (1 / 3))
+    mask, box, height = region
+    diameter = ball_diameter(mask, step_mm)
     is_microbleed = source.kind == MICROBLEED_KIND
-    visible = height >= VISIBLE_LOSS and (not is_microbleed or DIAMETERS_MM[0] <= diameter <= DIAMETERS_MM[1])
+    visible = height >= VISIBLE_LOSS
+    if is_microbleed:
+        visible = is_microbleed_seen(seen.signal[box], mask, seen.loss[box], step_mm)
     if is_microbleed:
         maps.classes[box][mask] = MICROBLEED if visible else IGNORE
     elif visible:
@@ -132,9 +175,9 @@ def mark_source(
         classes[mask & (classes == BACKGROUND)] = MIMIC
     if visible:
         (maps.microbleeds if is_microbleed else maps.decoys)[box][mask] = number
-    zone, region = _place(head, block, source)
+    zone, place = _place(head, block, source)
     k, j, i = (float(c) for c in center)
-    return Lesion(number, source.kind, (k, j, i), diameter, height, zone, region, visible)
+    return Lesion(number, source.kind, (k, j, i), diameter, height, zone, place, visible)
 
 
 def _place(head: HeadMap, block: Block, source: Source) -> tuple[str, str]:

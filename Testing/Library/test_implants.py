@@ -111,7 +111,7 @@ def test_a_fresh_lesion_is_dark_marked_and_quick() -> None:
     torch.set_num_threads(1)
     for _ in range(12):
         started = time.process_time()
-        out, truth = with_fresh_lesion(rng, image, classes, (1.0, 0.5, 0.5))
+        out, truth = with_fresh_lesion(rng, image, classes, classes == 0, (1.0, 0.5, 0.5))
         times.append(time.process_time() - started)
         marked += bool((truth == MICROBLEED).any())
         assert out.min() < -0.1
@@ -119,3 +119,14 @@ def test_a_fresh_lesion_is_dark_marked_and_quick() -> None:
     torch.set_num_threads(threads)
     assert marked >= 6
     assert np.median(times) < 0.06
+
+
+def test_fresh_lesions_lie_in_tissue_only() -> None:
+    rng = np.random.default_rng(0)
+    image, classes = np.zeros((28, 80, 80), np.float32), np.zeros((28, 80, 80), np.uint8)
+    tissue = np.zeros(image.shape, bool)
+    assert np.array_equal(with_fresh_lesion(rng, image, classes, tissue, (1.0, 0.5, 0.5))[0], image)
+    tissue[:, :, 60:], image[:, :, 70:] = True, -1.9
+    for _ in range(8):
+        out, _ = with_fresh_lesion(rng, image, classes, tissue, (1.0, 0.5, 0.5))
+        assert 58 <= np.unravel_index(np.argmin(np.where(image < -1, 0, out)), out.shape)[2] < 72

@@ -58,10 +58,11 @@ def test_lesion_patches_hold_a_lesion(scans: list[TrainingScan]) -> None:
 
 
 def test_patches_beyond_the_scan_are_black_and_not_judged(scans: list[TrainingScan]) -> None:
-    image, classes = cut(np.random.default_rng(0), scans[0], "brain", (20, 32, 32), SMALL)
-    assert image.shape == classes.shape == (20, 32, 32)
+    image, classes, tissue = cut(np.random.default_rng(0), scans[0], "brain", (20, 32, 32), SMALL)
+    assert image.shape == classes.shape == tissue.shape == (20, 32, 32)
     assert (image[12:] == -2).all()
     assert (classes[12:] == 255).all()
+    assert not tissue[12:].any()
 
 
 def test_the_mix_gives_roles_their_share(scans: list[TrainingScan]) -> None:
@@ -82,7 +83,7 @@ def test_the_share_of_hard_places_can_be_set(scans: list[TrainingScan]) -> None:
 def test_hard_places_are_visited(scans: list[TrainingScan]) -> None:
     still = replace(SMALL, shift=0.0)
     rng, hard = np.random.default_rng(0), np.array([[6, 30, 30]])
-    image, _ = cut(rng, scans[0], "hard", (8, 32, 32), still, hard)
+    image, *_ = cut(rng, scans[0], "hard", (8, 32, 32), still, hard)
     assert np.array_equal(image, scans[0].image[2:10, 14:46, 14:46].astype(np.float32))
 
 

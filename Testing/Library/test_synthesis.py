@@ -11,13 +11,21 @@ import torch
 
 from CMBNetLib.taxonomy import load_taxonomy
 from CMBNetTrainingLib.acquisition import acquire, field_of, in_band, render, signal_of, spoil
-from CMBNetTrainingLib.decoys import HABITS, draw_decoys
+from CMBNetTrainingLib.decoys import FALX, HABITS, draw_decoys
 from CMBNetTrainingLib.head import Block, HeadMap, draw_block
 from CMBNetTrainingLib.painting import paint
 from CMBNetTrainingLib.protocol import Protocol, draw_protocol
 from CMBNetTrainingLib.sources import Source, draw_microbleeds, paint_sources, source_points
 from CMBNetTrainingLib.synthesis import SyntheticScan, fine_grid, synthesize
-from CMBNetTrainingLib.truth import IGNORE, MICROBLEED, MIMIC, VISIBLE_LOSS, visible_region
+from CMBNetTrainingLib.truth import (
+    IGNORE,
+    MICROBLEED,
+    MIMIC,
+    VISIBLE_LOSS,
+    is_microbleed_seen,
+    is_set_off,
+    visible_region,
+)
 from CMBNetTrainingLib.veins import vein_fraction
 
 PLAIN = Protocol("T2*", 3, 3.0, 20.0, 0.5, 0.5, 1.0, 1.0, 1000.0, 1, 0.0, 0.0, (0.0, 0.0, 0.0))
@@ -220,6 +228,35 @@ def test_a_source_too_faint_is_not_to_be_judged() -> None:
     assert seen[2] == pytest.approx(0.2)
     assert seen[0].sum() == 1
     assert visible_region(loss, np.array([40.0, 4.0, 4.0]), 0.5, np.ones(3), 3.0) is None
+
+
+def test_what_merges_with_something_dark_is_not_to_be_judged() -> None:
+    k, j, i = np.indices((9, 31, 31)) - np.array([4, 15, 15])[:, None, None, None]
+    step, mask = np.array([1.0, 0.5, 0.5]), np.hypot(k, 0.5 * np.hypot(j, i)) <= 2
+    loss = np.where(mask, 0.8, 0.0)
+    tissue = np.ones(mask.shape)
+    beside_bone, in_bone = np.where(i > 4, 0.1, tissue), np.where(j > -9, 0.15, tissue)
+    assert is_set_off(tissue - loss, mask, loss, step)
+    assert is_set_off(beside_bone * (1 - loss), mask, loss, step)
+    assert not is_set_off(np.where(mask, 0.2, in_bone), mask, loss, step)
+    assert is_microbleed_seen(tissue - loss, mask, loss, step)
+    assert not is_microbleed_seen(1 - 0.2 * loss, mask, 0.2 * loss, step)
+    assert not is_microbleed_seen(tissue, np.zeros(mask.shape, bool), np.zeros(mask.shape), step)
+    speck = mask & (np.abs(k) + np.abs(j) + np.abs(i) <= 1)
+    assert not is_microbleed_seen(np.where(speck, 0.2, tissue), speck, np.where(speck, 0.8, 0.0), step)
+
+
+def test_calcifications_of_the_falx_lie_between_the_hemispheres() -> None:
+    labels = np.full((20, 80, 80), 24, np.int16)
+    labels[:, 10:70, 10:39], labels[:, 10:70, 41:70] = 3, 42
+    places = [
+        decoy.center_mm
+        for seed in range(60)
+        for decoy in draw_decoys(np.random.default_rng(seed), labels, np.array([2.0, 1.0, 1.0]) * 2)
+        if decoy.kind == "calcification" and decoy.radius_mm <= FALX.radius_mm[1]
+    ]
+    assert len(places) > 3
+    assert all(76 < i < 82 for _, _, i in places)
 
 
 def test_protocols_cover_the_range_of_the_clinic() -> None:
