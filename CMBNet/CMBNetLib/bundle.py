@@ -25,6 +25,7 @@ DEFAULT_MODEL = "cmbnet-preview"
 ANATOMY_MODEL = "cmbnet-anatomy"
 # Bounds on what a metadata file may ask us to build, far above any sensible network.
 MOST_LEVELS, MOST_FILTERS = 6, 512
+MOST_UNEVENNESS_COST = 100.0
 # Working grids that windows and training of this network family make sense for.
 PIXEL_RANGE_MM, SLICE_RANGE_MM = (0.2, 1.5), (0.3, 3.0)
 _KEYS = ("id", "status", "network", "working_grid", "intensity_rule", "floor_threshold", "operating_points", "sha256")
@@ -105,6 +106,16 @@ class Bundle:
     def floor_threshold(self) -> float:
         """Lowest score of a candidate that is kept."""
         return float(self.metadata["cmbnet"]["floor_threshold"])
+
+    @property
+    def unevenness_cost(self) -> float:
+        """What uneven surroundings take from the log-odds of a candidate; see `surroundings`."""
+        return float(self.metadata["cmbnet"].get("unevenness_cost", 0.0))
+
+    @property
+    def is_scored_otherwise(self) -> bool:
+        """Whether its thresholds were measured by a version before 0.3.0, which scored candidates by their mean."""
+        return "unevenness_cost" not in self.metadata["cmbnet"]
 
     @property
     def model_card(self) -> str:
@@ -263,6 +274,8 @@ def _check_values(ours: dict[str, Any]) -> None:
         raise ValueError(f"unknown intensity rule '{ours['intensity_rule']}'")
     if not 0 < float(ours["floor_threshold"]) < 1:
         raise ValueError(f"floor threshold {ours['floor_threshold']}")
+    if not 0 <= float(ours.get("unevenness_cost", 0.0)) <= MOST_UNEVENNESS_COST:
+        raise ValueError(f"unevenness cost {ours['unevenness_cost']}")
 
 
 def _check_points(points: dict[str, OperatingPoint]) -> None:

@@ -18,9 +18,10 @@ from .candidates import Candidate, Found, find_candidates, to_scan_grid
 from .errors import BundleError, InputError
 from .inference import Execution, infer
 from .location import locate
-from .preparation import prepare
+from .preparation import Prepared, prepare
 from .progress import Progress
 from .shape import measure_shapes
+from .surroundings import less_likely_at_edges
 from .ventricles import less_likely, ventricle_interior
 from .volume import Volume
 
@@ -151,15 +152,18 @@ class _Run:
         for text in self.scan.metadata.get("warnings", []):
             self.progress.warning("scan", text)
         self._warn_about_grid()
+        self._warn_about_model()
         with self._stage("anatomy", "Finding the brain"):
             anatomy = find_anatomy(self.scan, self._anatomy_network())
             for flag in anatomy.flags:
                 self.progress.warning(flag["code"], flag["message"])
-        probability, brain, execution = self._network(anatomy)
+        prepared, probability, execution = self._network(anatomy)
         with self._stage("candidates", "Collecting candidates"):
             inside = ventricle_interior(anatomy, probability)
             probability = probability.with_array(less_likely(probability.array, inside))
-            found = find_candidates(probability, brain, self.bundle.floor_threshold)
+            floor = self.bundle.floor_threshold
+            found = find_candidates(probability, prepared.brain, floor)
+            found = less_likely_at_edges(found, prepared.image, self.bundle.unevenness_cost, floor)
             labels, on_scan = to_scan_grid(found, probability, self.scan.grid)
         if found.n_too_large:
             self.progress.warning("too_large", f"{found.n_too_large} regions larger than 15 mm were set aside.")
@@ -176,7 +180,7 @@ class _Run:
             self.progress.warning("anatomy_fallback", text)
             return None
 
-    def _network(self, anatomy: Anatomy) -> tuple[Volume, np.ndarray, Execution]:
+    def _network(self, anatomy: Anatomy) -> tuple[Prepared, Volume, Execution]:
         with self._stage("prepare", "Preparing the scan"):
             prepared = prepare(
                 self.scan, anatomy.brain, pixel_mm=self.bundle.pixel_mm, thinnest_slice_mm=self.bundle.thinnest_slice_mm
@@ -187,7 +191,7 @@ class _Run:
                 self.bundle.load_network(), prepared, self.settings.device, self.progress,
                 lambda done: self.progress.advance(start + (end - start) * done),
             )  # fmt: skip
-        return prepared.image.with_array(classes[0]), prepared.brain, execution
+        return prepared, prepared.image.with_array(classes[0]), execution
 
     def _candidates(self, found: Found, labels: Volume, anatomy: Anatomy) -> list[Candidate]:
         numbers = range(1, len(found.scores) + 1)
@@ -228,7 +232,10 @@ class _Run:
             },
             qc=list(self.progress.warnings),
             settings={
-                **asdict(self.settings), "threshold": self.threshold, **asdict(execution), "anatomy": anatomy.method
+                **asdict(self.settings),
+                "threshold": self.threshold,
+                **asdict(execution),
+                "anatomy": anatomy.method,
             },
             timings_s={name: round(seconds, 3) for name, seconds in self.timings.items()},
             anatomy=anatomy,
@@ -239,6 +246,14 @@ class _Run:
         if thick > THICK_SLICE_MM:
             self.progress.warning(
                 "thick_slices", f"The slices are {thick:.1f} mm apart; microbleeds smaller than that may be missed."
+            )
+
+    def _warn_about_model(self) -> None:
+        if self.bundle.is_scored_otherwise:
+            self.progress.warning(
+                "older_model",
+                f"The operating points of {self.bundle.name} were measured with the scores of an earlier version; "
+                "export it again from its run.",
             )
 
     @contextmanager

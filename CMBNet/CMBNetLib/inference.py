@@ -113,15 +113,19 @@ def infer(
                 chosen, limit = "cpu", MOST_VOXELS["cpu"]
 
 
-def windows_of(brain: np.ndarray, halo: tuple[int, int, int], most_voxels: int) -> list[Window]:
-    """Windows of one shape that together keep every voxel of the brain's box once; those without brain are left out.
+def windows_of(
+    brain: np.ndarray, halo: tuple[int, int, int], most_voxels: int, raster: tuple[int, int, int] = (1, 1, 1)
+) -> list[Window]:
+    """Windows that together keep every voxel of the brain's box once; those without brain are left out.
 
     Parameters
     ----------
     brain
         bool [k, j, i].
     halo
-        Voxels (k, j, i) that are read round what is kept.
+        Voxels (k, j, i) that are read round what is kept, at least.
+    raster
+        Reads begin at multiples of this (k, j, i): pooling then joins the same voxels whatever the windows.
     """
     box = _box_of(brain)
     counts = [1, 1, 1]
@@ -136,7 +140,7 @@ def windows_of(brain: np.ndarray, halo: tuple[int, int, int], most_voxels: int) 
     windows = []
     for keep in product(parts[0], parts[1], parts[2]):
         if brain[keep].any():
-            k, j, i = (_grown(s, h, n) for s, h, n in zip(keep, halo, brain.shape, strict=True))
+            k, j, i = (_grown(s, h, n, r) for s, h, n, r in zip(keep, halo, brain.shape, raster, strict=True))
             windows.append(Window((k, j, i), keep))
     return windows
 
@@ -172,7 +176,8 @@ def _run(
         torch.set_num_threads(threads())
     precision, autocast = _precision(device)
     across, in_plane = (max(1, round(HALO_MM / edge)) for edge in (prepared.slice_mm, network.spec.pixel_mm))
-    windows = windows_of(prepared.brain, (across, in_plane, in_plane), most_voxels)
+    raster = network.raster(prepared.slice_mm)
+    windows = windows_of(prepared.brain, (across, in_plane, in_plane), most_voxels, raster)
     network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     out = np.zeros((network.spec.classes - 1, *prepared.brain.shape), np.float32)
     done = 0
@@ -250,8 +255,8 @@ def _parts(start: int, stop: int, count: int) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in pairwise(edges) if b > a]
 
 
-def _grown(part: slice, halo: int, size: int) -> slice:
-    return slice(max(part.start - halo, 0), min(part.stop + halo, size))
+def _grown(part: slice, halo: int, size: int, raster: int) -> slice:
+    return slice(max(part.start - halo, 0) // raster * raster, min(part.stop + halo, size))
 
 
 def _shape(box: tuple[slice, slice, slice]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ about cubes in millimetres whether slices are 1 mm or 6 mm apart; the weights ar
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -97,6 +98,11 @@ class AnisotropicUNet(nn.Module):
     def plan(self, slice_mm: float) -> list[tuple[int, int, int]]:
         """Pooling plan of this network for a slice spacing in mm."""
         return pooling_plan(len(self.spec.filters), slice_mm, self.spec.pixel_mm)
+
+    def raster(self, slice_mm: float) -> tuple[int, int, int]:
+        """Voxels (k, j, i) that become one of the deepest level."""
+        k, j, i = (math.prod(factors) for factors in zip((1, STACK, STACK), *self.plan(slice_mm), strict=True))
+        return k, j, i
 
 
 def stack_pixels(x: Tensor) -> Tensor:

@@ -118,11 +118,13 @@ class Overview:
         self._draw_picture(axes, self._pictures.projection)
         left, right, bottom, top = (*axes.get_xlim(), *axes.get_ylim())
         rings = [(*self._pictures.on_projection(candidate), _radius(candidate)) for candidate in self._shown]
-        for candidate, ring, place in zip(self._shown, rings, _number_places(rings), strict=True):
+        inset, middle = 0.012 * (right - left), (top + bottom) / 2
+        letters = (("R", left + inset, "left"), ("L", right - inset, "right"))
+        places = _number_places(rings, [(x, middle) for _, x, _ in letters])
+        for candidate, ring, place in zip(self._shown, rings, places, strict=True):
             self._draw_ring(axes, candidate, ring, place)
-        inset = 0.012 * (right - left)
-        for side, x, align in (("R", left + inset, "left"), ("L", right - inset, "right")):
-            _write(axes, (x, (top + bottom) / 2), side, TEXT, size=13, align=align)
+        for side, x, align in letters:
+            _write(axes, (x, middle), side, TEXT, size=13, align=align)
 
     def _draw_ring(
         self, axes: Axes, candidate: Candidate, ring: tuple[float, float, float], place: tuple[float, float]
@@ -227,11 +229,13 @@ def _radius(candidate: Candidate) -> float:
     return RING_MM if candidate.shape is None else max(RING_MM, candidate.shape.equivalent_diameter_mm / 2 + 2)
 
 
-def _number_places(rings: Sequence[tuple[float, float, float]]) -> list[tuple[float, float]]:
-    """Where each ring's number goes: beside it, in the direction with most room from other rings and numbers."""
+def _number_places(
+    rings: Sequence[tuple[float, float, float]], letters: Sequence[tuple[float, float]] = ()
+) -> list[tuple[float, float]]:
+    """Where each ring's number goes: beside it, with most room from other rings, numbers and the sides' letters."""
     places: list[tuple[float, float]] = []
     for own, (x, y, radius) in enumerate(rings):
-        others = [ring[:2] for number, ring in enumerate(rings) if number != own] + places
+        others = [ring[:2] for number, ring in enumerate(rings) if number != own] + places + list(letters)
         reach = radius + NUMBER_GAP_MM
         angles = (math.radians(step * 45) for step in range(8))
         choices = [(x + reach * math.cos(angle), y + reach * math.sin(angle)) for angle in angles]

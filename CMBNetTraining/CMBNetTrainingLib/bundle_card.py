@@ -103,7 +103,8 @@ def _by_thickness(validated: Sequence[ValidatedScan]) -> str:
     """Sensitivity at fixed rates of false positives, each group of scans with its own curve."""
     groups = {"all": list(validated)}
     groups |= {
-        name: [v for v in validated if low <= v.scan.slice_mm < high] for name, (low, high) in THICKNESS_MM.items()
+        name: [v for v in validated if low <= round(v.scan.slice_mm, 2) < high]
+        for name, (low, high) in THICKNESS_MM.items()
     }
     lines = [
         "",
@@ -161,7 +162,8 @@ def _calibration(measurement: Measurement) -> str:
         )
     return (
         f"\nScores were calibrated on {c.n_true} true and {c.n_false} false candidates (temperature "
-        f"{c.temperature:.3f}, shift {c.shift:.3f}): expected calibration error {c.ece_before:.3f} before, "
+        f"{c.temperature:.3f}, shift {c.shift:.3f}, {c.cost:.3f} off the log-odds for uneven surroundings): expected "
+        f"calibration error {c.ece_before:.3f} before, "
         f"{measurement.ece_after:.3f} after.\n"
     )
 

@@ -18,7 +18,7 @@ from CMBNetLib.inference import choose_device
 from CMBNetLib.network import AnisotropicUNet
 from CMBNetLib.progress import Progress
 from CMBNetTrainingLib.bundle_card import model_card
-from CMBNetTrainingLib.bundle_writing import BundleText, half, write_bundle
+from CMBNetTrainingLib.bundle_writing import BundleText, Grading, half, write_bundle
 from CMBNetTrainingLib.collection_splits import VALIDATION
 from CMBNetTrainingLib.failure_sheet import failure_sheet
 from CMBNetTrainingLib.score_calibration import (
@@ -27,6 +27,7 @@ from CMBNetTrainingLib.score_calibration import (
     expected_calibration_error,
     fit_calibration,
     scores_and_truth,
+    surroundings,
 )
 from CMBNetTrainingLib.source_scan import REAL
 from CMBNetTrainingLib.trainer import config_of_run
@@ -98,15 +99,15 @@ def export_run(
     further = read_manifests(checks) if checks else []
     device = choose_device(config.device)
 
-    def measure(tensors: dict[str, Tensor], entries: Sequence[ScanEntry]) -> list[ValidatedScan]:
+    def measure(tensors: dict[str, Tensor], entries: Sequence[ScanEntry], cost: float = 0.0) -> list[ValidatedScan]:
         progress.stage("measure", f"Measuring on {len(entries)} scans")
         scans = ScanCache(run / "cache", network.pixel_mm, network.thinnest_slice_mm).fill(entries, progress)
         model = AnisotropicUNet(network_spec(network))
         model.load_state_dict(tensors)
-        return validate_scans(model.eval(), scans, device, progress)
+        return validate_scans(model.eval(), scans, device, progress, cost)
 
     measurement, weights = _measured(measure, weights, held_out, calibrate)
-    measurement = replace(measurement, checks=measure(_full(half(weights)), further))
+    measurement = replace(measurement, checks=measure(_full(half(weights)), further, measurement.calibration.cost))
     training = _training_statement(config, entries, step, used)
     sheet = failure_sheet(measurement.validated, measurement.points[DEFAULT_OPERATING_POINT].threshold)
     card = model_card(name or folder.name, measurement, training, FAILURES if sheet else "")
@@ -116,7 +117,8 @@ def export_run(
     )  # fmt: skip
     _warn_of_failure(measurement.points, progress)
     spec = network_spec(network)
-    return write_bundle(folder, weights, spec, network.thinnest_slice_mm, FLOOR, measurement.points, text)
+    grading = Grading(FLOOR, measurement.points, measurement.calibration.cost)
+    return write_bundle(folder, weights, spec, network.thinnest_slice_mm, grading, text)
 
 
 def choose_points(validated: Sequence[ValidatedScan], measured_on: str) -> dict[str, OperatingPoint]:
@@ -147,10 +149,10 @@ def _measured(
     described = _described(held_out)
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     validated = measure(_full(half(weights)), held_out)
-    calibration = fit_calibration(*scores_and_truth(validated))
+    calibration = fit_calibration(*scores_and_truth(validated), surroundings(validated))
     if calibrate and calibration.is_fitted:
         weights = calibrated(weights, calibration)
-        validated = measure(_full(half(weights)), held_out)
+        validated = measure(_full(half(weights)), held_out, calibration.cost)
     else:
         calibration = Calibration(n_true=calibration.n_true, n_false=calibration.n_false)
     after = expected_calibration_error(*scores_and_truth(validated))

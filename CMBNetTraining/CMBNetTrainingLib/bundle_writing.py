@@ -36,13 +36,21 @@ class BundleText:
     pictures: Mapping[str, bytes] = field(default_factory=dict)  # by file name, beside the card that shows them
 
 
+@dataclass(frozen=True)
+class Grading:
+    """How candidates are graded: lowest score that is kept, operating points, cost of uneven surroundings."""
+
+    floor: float
+    points: Mapping[str, OperatingPoint]
+    unevenness_cost: float = 0.0
+
+
 def write_bundle(
     folder: Path,
     weights: Mapping[str, Tensor],
     spec: NetworkSpec,
     thinnest_slice_mm: float,
-    floor: float,
-    points: Mapping[str, OperatingPoint],
+    grading: Grading,
     text: BundleText,
 ) -> Bundle:
     """Write a bundle folder. What was in the folder is replaced at the end.
@@ -53,8 +61,6 @@ def write_bundle(
         Its name is the model's id.
     weights
         Tensors of the network; they are stored as float16.
-    floor
-        Lowest score of a candidate that detection keeps.
 
     Raises
     ------
@@ -77,8 +83,9 @@ def write_bundle(
             "network": spec.to_dict(),
             "working_grid": {"pixel_mm": spec.pixel_mm, "thinnest_slice_mm": thinnest_slice_mm},
             "intensity_rule": "brain-median",
-            "floor_threshold": floor,
-            "operating_points": {name: asdict(point) for name, point in points.items()},
+            "floor_threshold": grading.floor,
+            "unevenness_cost": grading.unevenness_cost,
+            "operating_points": {name: asdict(point) for name, point in grading.points.items()},
             "training_data": dict(text.training),
             "sha256": {name: sha256_of(made / name) for name in (WEIGHTS, MODEL_CARD, LICENSE)},
         }

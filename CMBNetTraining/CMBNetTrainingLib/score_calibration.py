@@ -1,4 +1,7 @@
-"""Scores that mean what they say: temperature and shift of the microbleed class, put into the network's last layer."""
+"""Scores that mean what they say: temperature, shift and what uneven surroundings cost.
+
+Temperature and shift of the microbleed class are put into the network's last layer; the cost stands in the bundle.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import numpy as np
 from scipy.optimize import minimize
 from torch import Tensor
 
+from CMBNetLib.bundle import MOST_UNEVENNESS_COST
 from CMBNetLib.network import STACK
-from CMBNetTrainingLib.training_validation import ValidatedScan
+from CMBNetTrainingLib.training_validation import UNEVENNESS, ValidatedScan
 from CMBNetTrainingLib.truth import MICROBLEED
 
 # With fewer true or false candidates the two numbers would describe chance.
@@ -22,10 +26,11 @@ _PULL = 0.01
 
 @dataclass(frozen=True)
 class Calibration:
-    """Temperature and shift, and the error before (`ece_before`) on the candidates they were fitted to."""
+    """Temperature, shift and cost, and the error before (`ece_before`) on the candidates they were fitted to."""
 
     temperature: float = 1.0
     shift: float = 0.0
+    cost: float = 0.0
     n_true: int = 0
     n_false: int = 0
     ece_before: float = float("nan")
@@ -45,8 +50,21 @@ def scores_and_truth(validated: Sequence[ValidatedScan]) -> tuple[np.ndarray, np
     return scores, true.astype(bool)
 
 
-def fit_calibration(scores: np.ndarray, true: np.ndarray) -> Calibration:
-    """Temperature and shift under which the scores are the most likely, by Platt's method."""
+def surroundings(validated: Sequence[ValidatedScan]) -> np.ndarray:
+    """Unevenness round each candidate of `scores_and_truth`."""
+    kept = [(v.candidates, v.compared.result.ranking) for v in validated if v.compared.result.ranking is not None]
+    values = [
+        np.array([each[UNEVENNESS] for each in candidates.attributes])[ranking.true | ranking.false]
+        for candidates, ranking in kept
+    ]
+    return np.concatenate(values) if values else np.zeros(0)
+
+
+def fit_calibration(scores: np.ndarray, true: np.ndarray, around: np.ndarray) -> Calibration:
+    """Temperature, shift and cost of uneven surroundings (``around``) that make the scores the most likely.
+
+    Platt's method with one more number.
+    """
     n_true, n_false = int(true.sum()), int((~true).sum())
     before = expected_calibration_error(scores, true)
     if min(n_true, n_false) < FEWEST:
@@ -54,11 +72,12 @@ def fit_calibration(scores: np.ndarray, true: np.ndarray) -> Calibration:
     logit = np.log(np.clip(scores, 1e-6, 1 - 1e-6) / np.clip(1 - scores, 1e-6, 1))
 
     def cost(x: np.ndarray) -> float:
-        z = logit * np.exp(-x[0]) + x[1]
-        return float(np.mean(np.logaddexp(0, np.where(true, -z, z))) + _PULL * np.sum(x**2))
+        z = logit * np.exp(-x[0]) + x[1] - x[2] * around
+        return float(np.mean(np.logaddexp(0, np.where(true, -z, z))) + _PULL * np.sum(x[:2] ** 2))
 
-    log_temperature, shift = minimize(cost, np.zeros(2)).x
-    return Calibration(float(np.exp(log_temperature)), float(shift), n_true, n_false, before)
+    bounds = [(None, None), (None, None), (0.0, MOST_UNEVENNESS_COST)]
+    log_temperature, shift, of_edges = minimize(cost, np.zeros(3), bounds=bounds).x
+    return Calibration(float(np.exp(log_temperature)), float(shift), round(float(of_edges), 4), n_true, n_false, before)
 
 
 def calibrated(weights: Mapping[str, Tensor], calibration: Calibration) -> dict[str, Tensor]:

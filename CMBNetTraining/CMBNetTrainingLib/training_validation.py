@@ -21,6 +21,7 @@ from CMBNetLib.grid import Grid
 from CMBNetLib.inference import infer
 from CMBNetLib.network import AnisotropicUNet
 from CMBNetLib.progress import Progress
+from CMBNetLib.surroundings import less_likely_at_edges, unevenness
 from CMBNetLib.ventricles import less_likely
 from CMBNetTrainingLib.sources import MICROBLEED_KIND
 from CMBNetTrainingLib.training_scans import TrainingScan
@@ -28,6 +29,7 @@ from CMBNetTrainingLib.truth import IGNORE
 
 # Lowest score of a candidate that is kept, in validation and in the bundle.
 FLOOR = 0.05
+UNEVENNESS = "unevenness"
 _CONNECTIVITY = 26
 
 
@@ -41,28 +43,31 @@ class ValidatedScan:
 
 
 def validate_scans(
-    network: AnisotropicUNet, scans: Iterable[TrainingScan], device: str, progress: Progress
+    network: AnisotropicUNet, scans: Iterable[TrainingScan], device: str, progress: Progress, cost: float = 0.0
 ) -> list[ValidatedScan]:
-    """Detect in whole scans and match."""
+    """Detect in whole scans and match; ``cost`` is that of uneven surroundings."""
     validated = []
     for scan in scans:
         progress.check_cancelled()
-        candidates = candidates_of(network, scan, device, progress)
+        candidates = candidates_of(network, scan, device, progress, cost)
         validated.append(ValidatedScan(scan, candidates, compare_scan(scan, candidates, FLOOR)))
     return validated
 
 
-def candidates_of(network: AnisotropicUNet, scan: TrainingScan, device: str, progress: Progress) -> LesionSet:
-    """The candidates of a scan down to `FLOOR`, as detection finds them."""
+def candidates_of(
+    network: AnisotropicUNet, scan: TrainingScan, device: str, progress: Progress, cost: float = 0.0
+) -> LesionSet:
+    """The candidates of a scan down to `FLOOR`, as detection finds them, with the attribute `UNEVENNESS`."""
     prepared = scan.prepared()
     probability, _ = infer(network, prepared, device, progress)
     in_tissue = prepared.image.with_array(less_likely(probability[0], np.asarray(scan.ventricles) > 0))
-    found = find_candidates(in_tissue, prepared.brain, FLOOR)
+    found = less_likely_at_edges(find_candidates(in_tissue, prepared.brain, FLOOR), prepared.image, cost, FLOOR)
     labels = found.labels.array.ravel()
     voxels = np.flatnonzero(labels)
-    return lesions_from_voxels(
-        found.labels.grid, voxels, labels[voxels].astype(np.int64) - 1, scores=np.array(found.scores)
-    )
+    owner, scores = labels[voxels].astype(np.int64) - 1, np.array(found.scores)
+    lesions = lesions_from_voxels(found.labels.grid, voxels, owner, scores=scores)
+    around = unevenness(found, prepared.image)
+    return replace(lesions, attributes=tuple({UNEVENNESS: float(value)} for value in around))
 
 
 def compare_scan(scan: TrainingScan, candidates: LesionSet, threshold: float) -> ComparedScan:
@@ -169,6 +174,4 @@ def _places(truth: Path | None, ids: np.ndarray) -> tuple[dict[str, str], ...]:
 def pair_of(scan: TrainingScan) -> Pair:
     """The scan as evaluation names it."""
     entry = scan.entry
-    return Pair(
-        entry.scan_id, entry.scan_id, decoys=entry.decoys, image=entry.image, attributes=dict(entry.attributes)
-    )
+    return Pair(entry.scan_id, entry.scan_id, decoys=entry.decoys, image=entry.image, attributes=dict(entry.attributes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "Docs" / "benchmarks.md"
@@ -14,3 +16,14 @@ def write_section(name: str, text: str, document: Path = DOCUMENT) -> None:
     before, _, rest = old.partition(begin)
     after = rest.partition(end)[2] if rest else "\n"
     document.write_text(f"{before.rstrip()}\n\n{begin}\n{text}\n{end}\n{after.lstrip()}", encoding="utf-8")
+
+
+def print_or_write(name: str, measure: Callable[[], str], about: str | None) -> None:
+    """Command line of a benchmark without settings: print what it measures, and write it when asked."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--write", action="store_true", help="write the table into Docs/benchmarks.md")
+    args = parser.parse_args()
+    text = measure()
+    print(text)
+    if args.write:
+        write_section(name, text)

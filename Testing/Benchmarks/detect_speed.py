@@ -10,7 +10,6 @@ Docs/benchmarks.md. Needs the extra `training`.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmark_document import write_section
+from benchmark_document import print_or_write
 from monai.inferers import sliding_window_inference
 
 from CMBNetLib.anatomy import find_anatomy
@@ -34,6 +33,7 @@ from CMBNetLib.inference import infer
 from CMBNetLib.preparation import Prepared, normalise, prepare, slices_first, working_grid
 from CMBNetLib.progress import Progress
 from CMBNetLib.resources import resource_path
+from CMBNetLib.surroundings import less_likely_at_edges
 from CMBNetLib.volume import Volume, read_volume, resample_to, write_volume
 
 SHAPE, SPACING = (512, 512, 150), (0.45, 0.45, 1.0)
@@ -106,7 +106,9 @@ def whole_scan(scan: Volume, brain: Volume, bundle: Bundle) -> Prepared:
 
 def microbleeds(prepared: Prepared, probability: np.ndarray, bundle: Bundle) -> np.ndarray:
     """(n, 3) RAS centres at `balanced`."""
-    found = find_candidates(prepared.image.with_array(probability), prepared.brain, bundle.floor_threshold)
+    floor = bundle.floor_threshold
+    found = find_candidates(prepared.image.with_array(probability), prepared.brain, floor)
+    found = less_likely_at_edges(found, prepared.image, bundle.unevenness_cost, floor)
     centers = []
     for number, score in enumerate(found.scores, 1):
         if score >= bundle.threshold("balanced"):
@@ -159,17 +161,5 @@ def measure() -> str:
     )
 
 
-def main() -> int:
-    """Print the figures; write them when asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write the table into Docs/benchmarks.md")
-    args = parser.parse_args()
-    text = measure()
-    print(text)
-    if args.write:
-        write_section("detection", text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    print_or_write("detection", measure, __doc__)

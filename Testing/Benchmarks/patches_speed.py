@@ -13,10 +13,8 @@ the figures into Docs/benchmarks.md. Needs the extra `training`.
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,7 +24,7 @@ from typing import Any
 import monai
 import numpy as np
 import torch
-from benchmark_document import write_section
+from benchmark_document import print_or_write
 from monai.data import CacheDataset, DataLoader, list_data_collate
 from monai.transforms import (
     Compose,
@@ -190,17 +188,5 @@ def measure() -> str:
     )
 
 
-def main() -> int:
-    """Print the figures; write them when asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write the table into Docs/benchmarks.md")
-    args = parser.parse_args()
-    text = measure()
-    print(text)
-    if args.write:
-        write_section("patches", text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    print_or_write("patches", measure, __doc__)

@@ -27,14 +27,14 @@ def blobs(*centers_and_peaks: tuple[tuple[float, float, float], float], radius_m
 BRAIN = np.ones(SHAPE, bool)
 
 
-def test_scores_are_means_within_the_outline_in_descending_order() -> None:
+def test_scores_are_peaks_in_descending_order_and_outlines_lie_at_half_of_them() -> None:
     found = find_candidates(blobs(((8, 8, 8), 0.4), ((20, 20, 20), 0.9)), BRAIN, 0.05)
-    assert found.peaks == pytest.approx([0.9, 0.4], abs=0.02)
+    assert found.scores == pytest.approx([0.9, 0.4], abs=0.02)
     probability = blobs(((8, 8, 8), 0.4), ((20, 20, 20), 0.9)).array
-    for number, (score, peak) in enumerate(zip(found.scores, found.peaks, strict=True), 1):
+    for number, score in enumerate(found.scores, 1):
         inside = probability[found.labels.array == number]
-        assert score == pytest.approx(inside.mean())
-        assert inside.min() >= 0.5 * peak
+        assert inside.max() == pytest.approx(score)
+        assert inside.min() >= 0.5 * score
     assert found.scores[0] > found.scores[1]
     assert found.labels.array[20, 40, 40] == 1
     assert found.labels.array[8, 16, 16] == 2
@@ -63,11 +63,18 @@ def test_size_rules() -> None:
     assert (large.scores, large.n_too_large) == ([], 1)
 
 
+def test_a_microbleed_in_three_thick_slices_is_not_too_large() -> None:
+    probability = Volume(np.zeros((9, 20, 20), np.float32), np.diag([0.5, 0.5, 6.5, 1.0]))
+    probability.array[3:6, 6:14, 6:14] = 0.9
+    found = find_candidates(probability, np.ones((9, 20, 20), bool), 0.05)
+    assert (len(found.scores), found.n_too_large) == (1, 0)
+
+
 def test_candidates_outside_the_brain_are_dropped() -> None:
     brain = BRAIN.copy()
     brain[:, :, 30:] = False
     found = find_candidates(blobs(((15, 15, 8), 0.5), ((15, 15, 24), 0.9)), brain, 0.05)
-    assert found.peaks == pytest.approx([0.5], abs=0.02)
+    assert found.scores == pytest.approx([0.5], abs=0.02)
 
 
 def test_to_the_scan_grid_keeps_every_candidate_and_its_place() -> None:

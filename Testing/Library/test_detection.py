@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -144,3 +145,12 @@ class StopAtOnce(Progress):
 def test_a_cancelled_run_stops_at_the_next_stage() -> None:
     with pytest.raises(Cancelled):
         detect(phantom(), find_bundle(), progress=StopAtOnce())
+
+
+def test_a_model_whose_thresholds_are_of_an_earlier_version_is_told() -> None:
+    bundle, progress = find_bundle(), StopAtOnce()
+    ours = {key: value for key, value in bundle.metadata["cmbnet"].items() if key != "unevenness_cost"}
+    older = replace(bundle, metadata={**bundle.metadata, "cmbnet": ours})
+    with pytest.raises(Cancelled):
+        detect(phantom(), older, progress=progress)
+    assert [warning["code"] for warning in progress.warnings] == ["older_model"]

@@ -16,7 +16,7 @@ from CMBNetLib.errors import BundleError, InputError
 from CMBNetLib.network import AnisotropicUNet, NetworkSpec
 from CMBNetLib.progress import Progress
 from CMBNetTrainingLib.bundle_export import export_run
-from CMBNetTrainingLib.bundle_writing import BundleText, write_bundle
+from CMBNetTrainingLib.bundle_writing import BundleText, Grading, write_bundle
 from CMBNetTrainingLib.score_calibration import expected_calibration_error, fit_calibration
 from CMBNetTrainingLib.trainer import train
 from CMBNetTrainingLib.training_checkpoint import checkpoint_path, read_checkpoint
@@ -110,12 +110,12 @@ def test_what_cannot_be_exported_is_told(run: Path, tmp_path: Path) -> None:
 
 
 def test_weights_of_another_network_leave_the_bundle_that_is_there(tmp_path: Path) -> None:
-    points = {"balanced": OperatingPoint(0.5, 0.0, 0.0, "not measured")}
+    grading = Grading(0.05, {"balanced": OperatingPoint(0.5, 0.0, 0.0, "not measured")})
     weights = AnisotropicUNet(SPEC).state_dict()
-    first = write_bundle(tmp_path / "bundle", weights, SPEC, 1.0, 0.05, points, TEXT)
+    first = write_bundle(tmp_path / "bundle", weights, SPEC, 1.0, grading, TEXT)
     other = AnisotropicUNet(NetworkSpec(filters=(4, 16))).state_dict()
     with pytest.raises(BundleError):
-        write_bundle(tmp_path / "bundle", other, SPEC, 1.0, 0.05, points, TEXT)
+        write_bundle(tmp_path / "bundle", other, SPEC, 1.0, grading, TEXT)
     assert load_bundle(tmp_path / "bundle").metadata == first.metadata
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
@@ -125,7 +125,18 @@ def test_calibration_lowers_the_error_of_overconfident_scores() -> None:
     logit = rng.normal(size=2000)
     true = rng.random(2000) < 1 / (1 + np.exp(-logit))
     scores = 1 / (1 + np.exp(-3 * logit - 1))
-    fitted = fit_calibration(scores, true)
+    fitted = fit_calibration(scores, true, np.zeros(2000))
     assert fitted.temperature == pytest.approx(3, rel=0.25)
     after = 1 / (1 + np.exp(-(3 * logit + 1) / fitted.temperature - fitted.shift))
     assert expected_calibration_error(after, true) < 0.04 < expected_calibration_error(scores, true)
+
+
+def test_calibration_finds_what_uneven_surroundings_cost() -> None:
+    rng = np.random.default_rng(0)
+    logit, around = rng.normal(size=3000), rng.uniform(0, 2, 3000)
+    true = rng.random(3000) < 1 / (1 + np.exp(-logit + 1.5 * around))
+    fitted = fit_calibration(1 / (1 + np.exp(-logit)), true, around)
+    assert fitted.cost == pytest.approx(1.5, rel=0.2)
+    # Where unevenness speaks for a microbleed, by chance, it costs nothing: it is not to be a reward.
+    true = rng.random(3000) < 1 / (1 + np.exp(-logit - 1.5 * around))
+    assert fit_calibration(1 / (1 + np.exp(-logit)), true, around).cost == 0.0

@@ -36,8 +36,9 @@ def prepared() -> Prepared:
 @pytest.mark.parametrize("most", [20_000, 60_000, 10_000_000])
 def test_windows_keep_every_brain_voxel_once(prepared: Prepared, most: int) -> None:
     times = np.zeros(prepared.brain.shape, int)
-    for window in windows_of(prepared.brain, (4, 8, 8), most):
+    for window in windows_of(prepared.brain, (4, 8, 8), most, (2, 16, 16)):
         times[window.keep] += 1
+        assert [r.start % n for r, n in zip(window.read, (2, 16, 16), strict=True)] == [0, 0, 0]
         assert all(r.start <= k.start and k.stop <= r.stop for r, k in zip(window.read, window.keep, strict=True))
     assert times.max() == 1
     assert times[prepared.brain].min() == 1
@@ -62,7 +63,7 @@ def test_windowed_result_is_that_of_one_pass(network: AnisotropicUNet, prepared:
     monkeypatch.setitem(inference.MOST_VOXELS, "cpu", 150_000)
     many, execution = infer(network, prepared, "cpu", Progress())
     assert execution.n_windows > 4
-    assert np.abs(many - whole)[:, prepared.brain].mean() < 0.02
+    assert np.abs(many - whole)[:, prepared.brain].mean() < tolerance / 10
 
 
 def test_folding_changes_nothing(network: AnisotropicUNet) -> None:
