@@ -15,7 +15,7 @@ from CMBNetLib.bundle import MOST_FILTERS, MOST_LEVELS, PIXEL_RANGE_MM, SLICE_RA
 from CMBNetLib.errors import InputError
 from CMBNetLib.preparation import PIXEL_MM, THINNEST_SLICE_MM
 
-LOSSES = ("dice-ce", "dice-focal", "tversky-ce")
+LOSSES = ("dice-ce", "dice-soft-ce", "dice-focal", "tversky-ce")
 OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("cosine", "poly", "constant")
 AUGMENTATIONS = ("default", "seed", "none")

@@ -16,6 +16,9 @@ from CMBNetTrainingLib.truth import IGNORE, MICROBLEED
 
 # Weights of background, microbleed, mimic.
 CE_WEIGHTS = (1.0, 6.0, 2.0)
+# Overlap alone drives every call to certainty, and certain calls cannot be ranked: cross-entropy is a mean over all
+# voxels, so it takes this factor to be heard at the few that are dark, and a little smoothing keeps its logits finite.
+SOFT_SHARE, SOFT_SMOOTHING = 20.0, 0.01
 SEED_WEIGHTS = (0.1, 5.0, 0.1)
 FOCAL_WEIGHTS = (1.0, 4.0, 2.0)
 FOCAL_GAMMA = 2.0
@@ -29,23 +32,27 @@ Loss = tuple[Sums, Callable[[Tensor], Tensor]]
 
 
 def loss_of(name: str, n_classes: int) -> Loss:
-    """The preset ``dice-ce``, ``dice-focal`` or ``tversky-ce`` as a pair of functions: sums, then the loss of sums."""
-    weights, gamma = {
-        "dice-ce": (CE_WEIGHTS, 0.0), "dice-focal": (FOCAL_WEIGHTS, FOCAL_GAMMA), "tversky-ce": (SEED_WEIGHTS, 0.0)
-    }[name]  # fmt: skip
+    """One of `training_config.LOSSES` as a pair of functions: sums, then the loss of sums."""
+    weights, gamma, share, smoothing = {
+        "dice-ce": (CE_WEIGHTS, 0.0, 1.0, 0.0),
+        "dice-soft-ce": (CE_WEIGHTS, 0.0, SOFT_SHARE, SOFT_SMOOTHING),
+        "dice-focal": (FOCAL_WEIGHTS, FOCAL_GAMMA, 1.0, 0.0),
+        "tversky-ce": (SEED_WEIGHTS, 0.0, 1.0, 0.0),
+    }[name]
     overlap = _focal_tversky if name == "tversky-ce" else _dice
 
     def sums(logits: Tensor, classes: Tensor) -> Tensor:
-        return batch_sums(logits, classes, torch.tensor(weights[:n_classes], device=logits.device), gamma)
+        of_classes = torch.tensor(weights[:n_classes], device=logits.device)
+        return batch_sums(logits, classes, of_classes, gamma, smoothing)
 
     def value(total: Tensor) -> Tensor:
         entropy, weight, common, called, truth = total
-        return entropy / weight.clamp(min=1e-6) + overlap(common, called, truth)
+        return share * entropy / weight.clamp(min=1e-6) + overlap(common, called, truth)
 
     return sums, value
 
 
-def batch_sums(logits: Tensor, classes: Tensor, weights: Tensor, gamma: float) -> Tensor:
+def batch_sums(logits: Tensor, classes: Tensor, weights: Tensor, gamma: float, smoothing: float = 0.0) -> Tensor:
     """(5,) weighted (focal) cross-entropy and its weights; of the microbleed class: common, called, true volume.
 
     Parameters
@@ -54,6 +61,8 @@ def batch_sums(logits: Tensor, classes: Tensor, weights: Tensor, gamma: float) -
         (b, c, k, j, i).
     classes
         (b, k, j, i), int64; classes the network does not have are background.
+    smoothing
+        Share of the target that is spread over all classes.
     """
     logits = logits.float()
     valid = classes != IGNORE
@@ -61,11 +70,18 @@ def batch_sums(logits: Tensor, classes: Tensor, weights: Tensor, gamma: float) -
     log_p = F.log_softmax(logits, 1)
     log_t = log_p.gather(1, target[:, None])[:, 0]
     weight = weights[target] * valid
+    target_log_p = (1 - smoothing) * log_t + smoothing * log_p.mean(1) if smoothing else log_t
     focal = (1 - log_t.exp()) ** gamma if gamma else 1.0
     microbleed = log_p[:, MICROBLEED].exp() * valid
     truth = ((target == MICROBLEED) & valid).float()
     return torch.stack(
-        [-(weight * focal * log_t).sum(), weight.sum(), (microbleed * truth).sum(), microbleed.sum(), truth.sum()]
+        [
+            -(weight * focal * target_log_p).sum(),
+            weight.sum(),
+            (microbleed * truth).sum(),
+            microbleed.sum(),
+            truth.sum(),
+        ]
     )
 
 

@@ -32,7 +32,7 @@ _SEED_PHASES = (
 )
 
 TITLES = {
-    "default": "one phase on all scans, two hours on a CPU",
+    "default": "one phase on all scans, three hours on a CPU",
     "two-phase": "simulated and negative scans first, then real ones only",
     "finetune": "begin with the shipped model and go on with your own scans",
     "seed": "losses, patches and augmentation of MicrobleedNet",
@@ -41,13 +41,14 @@ TITLES = {
 PRESETS = {
     # Without label maps nothing is simulated.
     "default": TrainingConfig(
+        loss="dice-soft-ce",
         sampling=SamplingConfig(hard=0.2, fresh_lesions=0.4),
-        validation=ValidationConfig(every=900, most_scans=4, mined_scans=40),
+        validation=ValidationConfig(every=1500, most_scans=4, mined_scans=40),
         synthesis=SynthesisConfig(
             validation_maps=4, scans_per_map=30, validation_scans_per_map=4, block_mm=80.0, microbleeds=9.0,
             slice_mm=(0.8, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5),
         ),
-        phases=(PhaseConfig(steps=4500),),
+        phases=(PhaseConfig(steps=12_000),),
     ),
     "two-phase": TrainingConfig(phases=_TWO_PHASES),
     "finetune": TrainingConfig(
