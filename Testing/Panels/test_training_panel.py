@@ -16,6 +16,7 @@ from panel_driver import process_exists
 from test_curation_panel import wait_command
 
 import host
+from CMBNetLib import __version__
 from CMBNetSlicer.event_loop import wait_until
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.training_command import TrainingRun, model_id
@@ -151,7 +152,7 @@ def test_a_training_is_paused_goes_on_and_becomes_a_model(
     assert wait_until(lambda: not panel.running, LONG)
     assert ui.exportLabel.text == "The module CMBNet now lists the model Small spots.", ui.trainLogText.plainText
     added = set(titles(detection.ui.modelBox)) - set(before)
-    assert added == {"Small spots 0.2.0 (preview)"}
+    assert added == {f"Small spots {__version__} (preview)"}
     assert (tmp_path / "data" / "CMBNet" / "Models" / "small-spots" / "docs" / "README.md").is_file()
 
 
