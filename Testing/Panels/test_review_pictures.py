@@ -96,7 +96,8 @@ def test_the_loop_shows_the_lesion_outlined_in_the_gap_of_the_cross_hair(
         assert outline.any(), f"no outline in {view}"
         assert distance_from_middle(outline).max() < 8 * mm, "the outline is not around the middle"
         assert cross.sum() > SIZE, f"no cross-hair in {view}"
-        assert distance_from_middle(cross).min() >= 3.9 * mm, "the cross-hair covers the lesion"
+        # The gap is 4 mm; the lesion's centre may lie anywhere in the middle pixel.
+        assert distance_from_middle(cross).min() >= 4 * mm - 1, "the cross-hair covers the lesion"
         assert distance_from_middle(cross).min() > distance_from_middle(outline).min()
     write(room, "CMBNet_review", request.config.getoption("--pictures"))
     room.key("O")
