@@ -62,7 +62,7 @@ class Found:
     scores : list of float
         Descending; the highest probability of each, until its surroundings are looked at (`surroundings`). The mean
         within the outline ranks worse, as it grows with size (simulated validation scans, 1 false positive a scan: .25
-        against .57 sensitivity).
+        against .59 sensitivity).
     peaks : list of float
         Highest probability of each; the outline lies at half of it.
     n_too_large : int

@@ -213,24 +213,17 @@ def with_fresh_lesion(
     image[box] = (image[box] - BLACK) * part + BLACK
     loss = np.zeros(image.shape, np.float32)
     loss[box] = 1 - part
-    _mark(classes, image, loss, source, center.astype(float), np.asarray(spacing_mm))
+    _mark(classes, source, Seen(image - BLACK, loss, np.asarray(spacing_mm)), center.astype(float))
     return image, classes
 
 
-def _mark(
-    classes: np.ndarray,
-    image: np.ndarray,
-    loss: np.ndarray,
-    source: Source,
-    center: np.ndarray,
-    step_mm: np.ndarray,
-) -> None:
+def _mark(classes: np.ndarray, source: Source, seen: Seen, center: np.ndarray) -> None:
     """Write what is seen of a source into a class map; what nobody would call is not to be judged."""
-    seen = visible_region(loss, center, source.radius_mm, step_mm, REACH_MM)
-    if seen is not None:
-        mask, box, _ = seen
+    region = visible_region(seen.loss, center, source.radius_mm, seen.step_mm, REACH_MM)
+    if region is not None:
+        mask, box, _ = region
         part = classes[box]
-        called = is_microbleed_seen(image[box] - BLACK, mask, loss[box], step_mm)
+        called = is_microbleed_seen(seen.signal[box], mask, seen.loss[box], seen.step_mm)
         part[mask & (part != IGNORE)] = MICROBLEED if called else IGNORE
 
 

@@ -17,7 +17,7 @@ from CMBNetLib.network import STACK
 from CMBNetTrainingLib.training_validation import UNEVENNESS, ValidatedScan
 from CMBNetTrainingLib.truth import MICROBLEED
 
-# With fewer true or false candidates the two numbers would describe chance.
+# With fewer true or false candidates the three numbers would describe chance.
 FEWEST = 20
 BINS = 10
 # A weak pull towards no change (log temperature 0, shift 0).
@@ -51,7 +51,7 @@ def scores_and_truth(validated: Sequence[ValidatedScan]) -> tuple[np.ndarray, np
 
 
 def surroundings(validated: Sequence[ValidatedScan]) -> np.ndarray:
-    """Unevenness round each candidate of `scores_and_truth`."""
+    """Unevenness round each candidate of `scores_and_truth`; both lists run by falling score."""
     kept = [(v.candidates, v.compared.result.ranking) for v in validated if v.compared.result.ranking is not None]
     values = [
         np.array([each[UNEVENNESS] for each in candidates.attributes])[ranking.true | ranking.false]

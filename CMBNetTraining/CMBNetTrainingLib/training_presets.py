@@ -32,7 +32,7 @@ _SEED_PHASES = (
 )
 
 TITLES = {
-    "default": "one phase on all scans, three hours on a CPU",
+    "default": "one phase on all scans, some hours on a CPU",
     "two-phase": "simulated and negative scans first, then real ones only",
     "finetune": "begin with the shipped model and go on with your own scans",
     "seed": "losses, patches and augmentation of MicrobleedNet",
@@ -52,6 +52,7 @@ PRESETS = {
     ),
     "two-phase": TrainingConfig(phases=_TWO_PHASES),
     "finetune": TrainingConfig(
+        loss="dice-soft-ce",
         init=DEFAULT_MODEL,
         phases=(PhaseConfig("finetune", steps=2000, learning_rate=5e-4, patience=4),),
         validation=ValidationConfig(every=200),

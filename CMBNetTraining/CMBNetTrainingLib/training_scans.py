@@ -139,7 +139,7 @@ class ScanCache:
         }
         return TrainingScan(
             entry, arrays["image"], arrays["classes"], arrays["lesions"], arrays["brain"], arrays["ventricles"],
-            arrays["tissue"],            centers, voxels_by_label(lesions), np.asarray(info["ijk_to_ras"]),
+            arrays["tissue"], centers, voxels_by_label(lesions), np.asarray(info["ijk_to_ras"]),
         )  # fmt: skip
 
 

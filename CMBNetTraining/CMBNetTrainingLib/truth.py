@@ -164,12 +164,10 @@ def mark_source(number: int, source: Source, seen: Seen, maps: TruthMaps, head: 
     mask, box, height = region
     diameter = ball_diameter(mask, step_mm)
     is_microbleed = source.kind == MICROBLEED_KIND
-    visible = height >= VISIBLE_LOSS
     if is_microbleed:
         visible = is_microbleed_seen(seen.signal[box], mask, seen.loss[box], step_mm)
-    if is_microbleed:
         maps.classes[box][mask] = MICROBLEED if visible else IGNORE
-    elif visible:
+    elif visible := height >= VISIBLE_LOSS:
         # A microbleed beside a decoy stays one.
         classes = maps.classes[box]
         classes[mask & (classes == BACKGROUND)] = MIMIC
