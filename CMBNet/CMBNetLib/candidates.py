@@ -90,9 +90,9 @@ def find_candidates(probability: Volume, brain: np.ndarray, floor: float) -> Fou
     import cc3d
 
     spacing = np.asarray(probability.spacing_mm)[::-1]
-    near = ndimage.distance_transform_edt(~brain, sampling=spacing) <= OUTSIDE_BRAIN_MM
-    values = np.where(near, probability.array, 0)
-    components = cc3d.connected_components(values >= floor, connectivity=26)
+    values = np.where(probability.array >= floor, probability.array, 0)
+    _clear_far_from(brain, values, spacing)
+    components = cc3d.connected_components(values > 0, connectivity=26)
     pieces: list[tuple[float, np.ndarray]] = []
     for number, box in enumerate(ndimage.find_objects(components), 1):
         if box is not None:
@@ -130,6 +130,29 @@ def to_scan_grid(found: Found, probability: Volume, grid: Grid) -> tuple[np.ndar
     return labels, on_scan
 
 
+def centers_and_sizes(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean index (count, 3) k j i and number of voxels (count,) of the labels 1..count; no voxels: not a number."""
+    places = np.nonzero(labels)
+    numbers = labels[places].astype(np.intp)
+    sizes = np.bincount(numbers, minlength=count + 1)[1 : count + 1]
+    sums = [np.bincount(numbers, along, minlength=count + 1)[1 : count + 1] for along in places]
+    with np.errstate(invalid="ignore"):
+        return np.stack(sums, axis=1) / sizes[:, None], sizes
+
+
+def _clear_far_from(brain: np.ndarray, values: np.ndarray, spacing: np.ndarray) -> None:
+    """Set to 0 what lies more than `OUTSIDE_BRAIN_MM` from the brain; looks only where there is something."""
+    outside = np.argwhere((values > 0) & ~brain)
+    reach = np.floor(OUTSIDE_BRAIN_MM / spacing).astype(int)
+    near = np.zeros(len(outside), bool)
+    for step in np.ndindex(*(2 * reach + 1)):
+        offset = np.array(step) - reach
+        if np.linalg.norm(offset * spacing) <= OUTSIDE_BRAIN_MM:
+            places = np.clip(outside + offset, 0, np.array(brain.shape) - 1)
+            near |= brain[tuple(places.T)]
+    values[tuple(outside[~near].T)] = 0
+
+
 def _peel(values: np.ndarray, floor: float, spacing: np.ndarray) -> list[tuple[float, np.ndarray]]:
     """Split one component: (height, voxels (n, 3) k j i) of each peak, highest first."""
     # A peak is a local maximum; the skirt that a stronger one leaves when it is taken out has none of its own.
@@ -152,15 +175,15 @@ def _grown(labels: np.ndarray) -> np.ndarray:
 
 
 def _keep_centers(labels: np.ndarray, found: Found, grid: Grid) -> None:
-    centers = ndimage.center_of_mass(found.labels.array > 0, found.labels.array, range(1, len(found.scores) + 1))
-    if not len(centers):
+    if not found.scores:
         return
-    ras = found.labels.ras_from_ijk(np.asarray(centers)[:, ::-1])
+    centers, _ = centers_and_sizes(found.labels.array, len(found.scores))
+    ras = found.labels.ras_from_ijk(centers[:, ::-1])
     ijk = np.rint(ras @ np.linalg.inv(grid.ijk_to_ras)[:3, :3].T + np.linalg.inv(grid.ijk_to_ras)[:3, 3]).astype(int)
     ijk = np.clip(ijk, 0, np.asarray(grid.shape_ijk) - 1)
-    present = np.bincount(labels.ravel(), minlength=len(found.scores) + 1) > 0
+    _, sizes = centers_and_sizes(labels, len(found.scores))
     for number, (i, j, k) in enumerate(ijk, 1):
-        if not present[number]:
+        if not sizes[number - 1]:
             labels[k, j, i] = number
 
 

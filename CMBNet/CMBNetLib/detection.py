@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 
 from .anatomy import Anatomy, find_anatomy
 from .anatomy_bundle import anatomy_network
 from .bundle import Bundle
-from .candidates import Candidate, Found, find_candidates, to_scan_grid
+from .candidates import Candidate, Found, centers_and_sizes, find_candidates, to_scan_grid
 from .errors import BundleError, InputError
 from .inference import Execution, infer
 from .location import locate
@@ -194,16 +193,14 @@ class _Run:
         return prepared, prepared.image.with_array(classes[0]), execution
 
     def _candidates(self, found: Found, labels: Volume, anatomy: Anatomy) -> list[Candidate]:
-        numbers = range(1, len(found.scores) + 1)
         if not found.scores:
             return []
-        centers = np.asarray(ndimage.center_of_mass(labels.array > 0, labels.array, numbers))
-        sizes = np.bincount(labels.array.ravel(), minlength=len(numbers) + 1)
+        centers, sizes = centers_and_sizes(labels.array, len(found.scores))
         ras = labels.ras_from_ijk(centers[:, ::-1])
         shapes, places = measure_shapes(labels, self.scan), locate(ras, anatomy)
         return [
-            Candidate(n, round(score, 4), _point(ras[n - 1]), int(sizes[n]), shapes.get(n), places[n - 1])
-            for n, score in zip(numbers, found.scores, strict=True)
+            Candidate(n, round(score, 4), _point(ras[n - 1]), int(sizes[n - 1]), shapes.get(n), places[n - 1])
+            for n, score in enumerate(found.scores, 1)
         ]
 
     def _collected(

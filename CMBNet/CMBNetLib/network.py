@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +61,14 @@ class ConvPair(nn.Module):
         return self.layers(x)
 
 
+class UpPair(ConvPair):
+    """A pair on the way up: what was skipped, and the coarser level brought to its grid."""
+
+    def forward(self, skipped: Tensor, coarse: Tensor) -> Tensor:  # type: ignore[override]
+        finer = F.interpolate(coarse, size=skipped.shape[2:], mode="nearest")
+        return self.layers(torch.cat([skipped, finer], dim=1))
+
+
 CUBE, FLAT = (3, 3, 3), (1, 3, 3)
 
 
@@ -73,27 +82,36 @@ class AnisotropicUNet(nn.Module):
         # The finest level sees the slices' neighbours once on the way down and once on the way up; more cost a third
         # of the run time.
         self.down = nn.ModuleList([ConvPair(STACK**2 + 1, f[0], (CUBE, FLAT))])
-        self.up = nn.ModuleList([ConvPair(f[0] + f[1], f[0], (FLAT, CUBE))])
+        self.up = nn.ModuleList([UpPair(f[0] + f[1], f[0], (FLAT, CUBE))])
         for level in range(1, len(f)):
             self.down.append(ConvPair(f[level - 1], f[level], (CUBE, CUBE)))
             if level < len(f) - 1:
-                self.up.append(ConvPair(f[level] + f[level + 1], f[level], (CUBE, CUBE)))
+                self.up.append(UpPair(f[level] + f[level + 1], f[level], (CUBE, CUBE)))
         self.head = nn.Conv3d(f[0], spec.classes * STACK**2, 1)
 
     def forward(self, x: Tensor, slice_mm: float) -> Tensor:
+        fine = self.finest(x, slice_mm)
+        return self.logits(fine, self.coarser(fine, slice_mm))
+
+    def finest(self, x: Tensor, slice_mm: float) -> Tensor:
+        """Features of the finest level on the way down, (b, filters[0], k, j / 2, i / 2)."""
         x = stack_pixels(x)
         spacing = torch.full_like(x[:, :1], slice_mm / 5.0)
-        x = torch.cat([x, spacing], dim=1)
-        skips = []
-        for level, block in enumerate(self.down):
-            if level:
-                x = F.max_pool3d(x, self.plan(slice_mm)[level - 1], ceil_mode=True)
-            x = block(x)
+        return self.down[0](torch.cat([x, spacing], dim=1))
+
+    def coarser(self, fine: Tensor, slice_mm: float) -> Tensor:
+        """What all coarser levels make of the finest: features of the second finest level on the way up."""
+        x, skips = fine, []
+        for block, factors in zip(self.down[1:], self.plan(slice_mm), strict=True):
+            x = block(F.max_pool3d(x, factors, ceil_mode=True))
             skips.append(x)
-        for level in range(len(self.up) - 1, -1, -1):
-            x = F.interpolate(x, size=skips[level].shape[2:], mode="nearest")
-            x = self.up[level](torch.cat([skips[level], x], dim=1))
-        return unstack_pixels(self.head(x))
+        for skipped, block in zip(skips[-2::-1], self.up[:0:-1], strict=True):
+            x = block(skipped, x)
+        return x
+
+    def logits(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Logits on the grid of the image from the features of the two finest levels."""
+        return unstack_pixels(self.head(self.up[0](fine, coarse)))
 
     def plan(self, slice_mm: float) -> list[tuple[int, int, int]]:
         """Pooling plan of this network for a slice spacing in mm."""
@@ -120,7 +138,10 @@ def unstack_pixels(x: Tensor) -> Tensor:
 
 
 def folded(network: AnisotropicUNet) -> AnisotropicUNet:
-    """A copy of the network for inference, batch norms folded into the convolutions before them."""
+    """A copy of the network for inference: batch norms folded into convolutions, pairs on the way up `Joined`.
+
+    It gives the same, but for volumes that are no multiple of `AnisotropicUNet.raster`: their last voxels may differ.
+    """
     network = copy.deepcopy(network).eval()
     for block in [*network.down, *network.up]:
         layers = list(block.layers)
@@ -128,4 +149,45 @@ def folded(network: AnisotropicUNet) -> AnisotropicUNet:
         for conv, norm, relu in zip(layers[0::3], layers[1::3], layers[2::3], strict=True):
             fused += [nn.utils.fusion.fuse_conv_bn_eval(conv, norm), relu]
         block.layers = nn.Sequential(*fused)
+    network.up = nn.ModuleList([Joined(pair) for pair in network.up])
     return network
+
+
+class Joined(nn.Module):
+    """An `UpPair` without norms that convolves the coarser level on its own grid, a quarter of the work.
+
+    Two finer voxels hold one coarser value, so a kernel of three sees but two coarser voxels along an axis. Which two,
+    and with what weights, depends on the place of the finer voxel within the coarser one.
+    """
+
+    def __init__(self, pair: nn.Module):
+        super().__init__()
+        first, *rest = pair.layers  # type: ignore[misc]
+        self.first, self.rest = first, nn.Sequential(*rest)
+
+    def forward(self, skipped: Tensor, coarse: Tensor) -> Tensor:
+        weight, own = self.first.weight, skipped.shape[1]
+        out = F.conv3d(skipped, weight[:, :own], self.first.bias, padding=self.first.padding)
+        steps = tuple(1 if n == m else 2 for n, m in zip(out.shape[2:], coarse.shape[2:], strict=True))
+        parts: dict[tuple[int, ...], Tensor] = {}
+        for place in product(*(range(step) for step in steps)):
+            # Where the kernel is flat, both finer voxels see the same.
+            seen = tuple(at if size > 1 else 0 for at, size in zip(place, weight.shape[2:], strict=True))
+            if seen not in parts:
+                parts[seen] = _convolved(coarse, weight[:, own:], seen, steps)
+            every = [slice(None)] * 2 + [slice(at, None, step) for at, step in zip(place, steps, strict=True)]
+            finer = out[tuple(every)]
+            k, j, i = finer.shape[2:]
+            finer += parts[seen][..., :k, :j, :i]
+        return self.rest(out)
+
+
+def _convolved(coarse: Tensor, kernel: Tensor, place: Sequence[int], steps: Sequence[int]) -> Tensor:
+    """What a kernel of the finer grid gives at one place within each coarser voxel."""
+    kept = [slice(None)] * coarse.ndim
+    for axis, (at, step) in enumerate(zip(place, steps, strict=True), 2):
+        if step == 2 and kernel.shape[axis] == 3:
+            before, here, after = kernel.unbind(axis)
+            kernel = torch.stack((before + here, after) if at else (before, here + after), axis)
+            kept[axis] = slice(at, at + coarse.shape[axis])
+    return F.conv3d(coarse, kernel, padding=[size // 2 for size in kernel.shape[2:]])[tuple(kept)]

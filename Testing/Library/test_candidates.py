@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from CMBNetLib.candidates import find_candidates, to_scan_grid
+from CMBNetLib.candidates import OUTSIDE_BRAIN_MM, centers_and_sizes, find_candidates, to_scan_grid
 from CMBNetLib.grid import Grid
 from CMBNetLib.volume import Volume
 
@@ -75,6 +76,23 @@ def test_candidates_outside_the_brain_are_dropped() -> None:
     brain[:, :, 30:] = False
     found = find_candidates(blobs(((15, 15, 8), 0.5), ((15, 15, 24), 0.9)), brain, 0.05)
     assert found.scores == pytest.approx([0.5], abs=0.02)
+
+
+def test_outside_begins_at_its_distance_from_the_brain() -> None:
+    brain = np.zeros(SHAPE, bool)
+    brain[10:20, 20:40, 20:40] = True
+    far = ndimage.distance_transform_edt(~brain, sampling=SPACING[::-1]) > OUTSIDE_BRAIN_MM
+    for place in [(22, 30, 30), (23, 30, 30), (15, 44, 30), (15, 45, 30), (21, 42, 41), (22, 42, 42)]:
+        found = find_candidates(blobs((tuple(np.array(place) * SPACING[::-1]), 0.9), radius_mm=0.9), brain, 0.5)
+        assert bool(found.scores and found.scores[0] > 0.88) is not bool(far[place])
+
+
+def test_centers_and_sizes_of_labels() -> None:
+    labels = np.random.default_rng(0).integers(0, 4, (5, 6, 7)).astype(np.uint16)
+    centers, sizes = centers_and_sizes(labels, 4)
+    assert centers[:3] == pytest.approx(np.array(ndimage.center_of_mass(labels > 0, labels, [1, 2, 3])))
+    assert sizes.tolist() == [*np.bincount(labels.ravel())[1:], 0]
+    assert np.isnan(centers[3]).all()
 
 
 def test_to_the_scan_grid_keeps_every_candidate_and_its_place() -> None:
