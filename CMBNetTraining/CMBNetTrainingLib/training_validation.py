@@ -58,9 +58,14 @@ def candidates_of(
     network: AnisotropicUNet, scan: TrainingScan, device: str, progress: Progress, cost: float = 0.0
 ) -> LesionSet:
     """The candidates of a scan down to `FLOOR`, as detection finds them, with the attribute `UNEVENNESS`."""
+    probability, _ = infer(network, scan.prepared(), device, progress)
+    return candidates_in(probability[0], scan, cost)
+
+
+def candidates_in(probability: np.ndarray, scan: TrainingScan, cost: float = 0.0) -> LesionSet:
+    """The candidates in a probability [k, j, i] of microbleed on the working grid of a scan."""
     prepared = scan.prepared()
-    probability, _ = infer(network, prepared, device, progress)
-    in_tissue = prepared.image.with_array(less_likely(probability[0], np.asarray(scan.ventricles) > 0))
+    in_tissue = prepared.image.with_array(less_likely(probability, np.asarray(scan.ventricles) > 0))
     found = less_likely_at_edges(find_candidates(in_tissue, prepared.brain, FLOOR), prepared.image, cost, FLOOR)
     labels = found.labels.array.ravel()
     voxels = np.flatnonzero(labels)

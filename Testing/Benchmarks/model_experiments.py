@@ -20,7 +20,10 @@ from benchmark_document import DOCUMENT, write_section
 
 from CMBNetEvaluationLib.estimates import Estimate, SubjectBootstrap
 from CMBNetEvaluationLib.froc import froc_metrics
+from CMBNetEvaluationLib.scan_result import ScanResult
+from CMBNetLib.inference import infer
 from CMBNetLib.network import AnisotropicUNet
+from CMBNetLib.preparation import Prepared
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import read_labels, read_volume, write_volume
 from CMBNetTrainingLib.collection_splits import TRAIN, VALIDATION
@@ -31,26 +34,45 @@ from CMBNetTrainingLib.training_config import NetworkConfig, TrainingConfig
 from CMBNetTrainingLib.training_manifest import ScanEntry, read_manifests
 from CMBNetTrainingLib.training_model import network_spec
 from CMBNetTrainingLib.training_presets import PRESETS
-from CMBNetTrainingLib.training_scans import ScanCache
-from CMBNetTrainingLib.training_validation import validate_scans
+from CMBNetTrainingLib.training_scans import ScanCache, TrainingScan
+from CMBNetTrainingLib.training_validation import FLOOR, candidates_in, compare_scan
 
 SMALL = NetworkConfig(filters=(8, 16, 32, 48))
+SEED = PRESETS["seed"]
 DOTS_A_BLOCK, DOT_SIGMA_MM, DOT_DEPTH = 9, (0.5, 1.6), (0.3, 1.0)
 RATES = ("1", "4")
+# Axes (of k, j, i) that are turned round for the mean over flips.
+FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One row: what changed against the first, and how; `dots`: Gaussian dots in the place of physics."""
+    """One row: what changed against the first, and how.
+
+    Attributes
+    ----------
+    dots
+        Gaussian dots in the place of physics.
+    by_sequence
+        A network for SWI and one for T2*.
+    weights_of
+        Another row, whose network is used.
+    flips
+        Detection takes the mean over `FLIPS`.
+    """
 
     name: str
     changed: str
     change: Callable[[TrainingConfig], TrainingConfig] = lambda config: config
     dots: bool = False
+    by_sequence: bool = False
+    weights_of: str = ""
+    flips: Sequence[tuple[int, ...]] = ((),)
 
 
 EXPERIMENTS = (
     Experiment("baseline", "recipe of the shipped model, a quarter of its weights"),
+    Experiment("flips", "the same network, mean over four flips in detection", weights_of="baseline", flips=FLIPS),
     Experiment("dots", "Gaussian dots painted into lesion-free blocks instead of simulated physics", dots=True),
     Experiment(
         "no-mimics", "no class for mimics: calcifications, cavernomas and the like are background",
@@ -64,7 +86,20 @@ EXPERIMENTS = (
         "no-mining", "no patches round the model's own false positives",
         lambda c: replace(c, validation=replace(c.validation, hard_negatives=False)),
     ),
+    Experiment("dice-ce", "Dice and plain cross-entropy", lambda c: replace(c, loss="dice-ce")),
     Experiment("focal", "Dice and focal loss", lambda c: replace(c, loss="dice-focal")),
+    Experiment(
+        "seed", "loss, patches, augmentation and classes of MicrobleedNet; no fresh microbleeds, no mining",
+        lambda c: replace(
+            c, loss=SEED.loss, augmentation=SEED.augmentation, sampling=SEED.sampling,
+            network=replace(c.network, classes=SEED.network.classes),
+            validation=replace(c.validation, hard_negatives=False),
+        ),
+    ),
+    Experiment(
+        "coarse", "pixels of 1 mm instead of 0.5", lambda c: replace(c, network=replace(c.network, pixel_mm=1.0))
+    ),
+    Experiment("by-sequence", "one network for SWI and one for T2*, each with half the steps", by_sequence=True),
     Experiment("full", "the shipped network", lambda c: replace(c, network=PRESETS["default"].network)),
 )  # fmt: skip
 
@@ -104,36 +139,74 @@ def scans_of(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path)
     return full[:: max(1, len(full) // len(empty))][: len(empty)] + held_out
 
 
-def run(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path, steps: int) -> list[str]:
-    """Train where that is not done yet, and measure; the row of the table."""
-    config = replace(PRESETS["default"], run=str(folder / experiment.name), network=SMALL, workers=1)
+def config_of(experiment: Experiment, run: Path, steps: int) -> TrainingConfig:
+    """The preset with a small network and few steps, and what the experiment changes."""
+    preset = PRESETS["default"]
     config = replace(
-        config,
-        phases=(replace(config.phases[0], steps=steps),),
-        validation=replace(config.validation, every=steps // 3, most_scans=1, mined_scans=40, gallery=0),
+        preset,
+        run=str(run),
+        network=SMALL,
+        phases=(replace(preset.phases[0], steps=steps),),
+        validation=replace(preset.validation, every=steps // 2, most_scans=1, mined_scans=40, gallery=0),
     )
-    config = experiment.change(config)
-    scans = scans_of(experiment, entries, folder)
-    cache = Path(config.run) / "cache"
-    shared = folder / ("cache_dots" if experiment.dots else "cache")
-    shared.mkdir(parents=True, exist_ok=True)
-    if not cache.exists():
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        cache.symlink_to(shared.resolve())
+    return experiment.change(config)
+
+
+def cache_of(config: TrainingConfig, folder: Path) -> ScanCache:
+    """Prepared scans, shared by the runs of one grid."""
+    network = config.network
+    path = folder / f"cache_{network.pixel_mm:g}mm"
+    path.mkdir(parents=True, exist_ok=True)
+    return ScanCache(path, network.pixel_mm, network.thinnest_slice_mm)
+
+
+def trained(
+    experiment: Experiment, scans: Sequence[ScanEntry], run: Path, folder: Path, steps: int
+) -> AnisotropicUNet:
+    """The network of a run, trained where that is not done yet."""
+    config = config_of(experiment, run, steps)
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / "cache").exists():
+        (run / "cache").symlink_to(cache_of(config, folder).folder.resolve())
     train(config, scans, Progress())
-    tensors, _ = read_checkpoint(checkpoint_path(Path(config.run), LAST))
+    tensors, _ = read_checkpoint(checkpoint_path(run, LAST))
     network = AnisotropicUNet(network_spec(config.network))
     network.load_state_dict({k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")})
-    held_out = ScanCache(shared, config.network.pixel_mm, config.network.thinnest_slice_mm).fill(
-        [entry for entry in entries if entry.split == VALIDATION], Progress()
-    )
-    started = time.process_time()
-    results = [v.compared.result for v in validate_scans(network.eval(), held_out, "cpu", Progress())]
-    seconds = (time.process_time() - started) / len(held_out)
+    return network.eval()
+
+
+def detected(network: AnisotropicUNet, scan: TrainingScan, flips: Sequence[tuple[int, ...]]) -> ScanResult:
+    """The scan compared with its truth, from the mean of the probabilities over flips."""
+    prepared = scan.prepared()
+    total = np.zeros(prepared.brain.shape, np.float32)
+    for axes in flips:
+        image = prepared.image.with_array(np.ascontiguousarray(np.flip(prepared.image.array, axes)))
+        turned = Prepared(image, np.ascontiguousarray(np.flip(prepared.brain, axes)))
+        total += np.flip(infer(network, turned, "cpu", Progress())[0][0], axes) / len(flips)
+    return compare_scan(scan, candidates_in(total, scan), FLOOR).result
+
+
+def run(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path, steps: int) -> list[str]:
+    """Train where that is not done yet, and measure; the row of the table."""
+    named = experiment.weights_of or experiment.name
+    sequences = ("SWI", "T2*") if experiment.by_sequence else ("",)
+    results: list[ScanResult] = []
+    seconds = 0.0
+    for sequence in sequences:
+        part = [entry for entry in entries if not sequence or entry.attributes["sequence"] == sequence]
+        path = folder / f"{named}{sequence.strip('*')}"
+        scans = scans_of(experiment, part, folder)
+        network = trained(experiment, scans, path, folder, steps // len(sequences))
+        held_out = cache_of(config_of(experiment, path, steps), folder).fill(
+            [entry for entry in part if entry.split == VALIDATION], Progress()
+        )
+        started = time.process_time()
+        results += [detected(network, scan, experiment.flips) for scan in held_out]
+        seconds += time.process_time() - started
     measured = froc_metrics(results, SubjectBootstrap([result.subject_id for result in results]))
     assert measured is not None
     cells = [measured["mean_sensitivity"], *(measured["sensitivity_at"][rate] for rate in RATES)]
-    return [experiment.changed, *map(_cell, cells), f"{seconds:.0f}"]
+    return [experiment.changed, *map(_cell, cells), f"{seconds / len(results):.0f}"]
 
 
 def _cell(estimate: Estimate) -> str:
