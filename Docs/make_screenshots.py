@@ -39,7 +39,8 @@ def picture_of(module: Any, height: int) -> Image.Image:
     widget = module.widgetRepresentation()
     widget.resize(PANEL_WIDTH, height)
     widget.show()
-    application.processEvents()
+    for _ in range(3):  # a panel that grows lays its parts out again
+        application.processEvents()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "panel.png"
         widget.grab().save(str(path))
@@ -151,7 +152,7 @@ def curation() -> None:
         wait_until(lambda: not panel.running, 120.0)
         panel.ui.doubtfulBox.checked = False
         panel.ui.microbleedTable.selectRow(1)
-        save(picture_of(module, 900), "CMBNetTraining_panel")
+        save(picture_of(module, 1060), "CMBNetTraining_panel")
 
 
 if __name__ == "__main__":

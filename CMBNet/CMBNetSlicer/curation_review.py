@@ -13,6 +13,8 @@ from CMBNetLib.errors import CMBNetError, InputError
 from CMBNetTrainingLib.collection_review import ReviewRow, fixes_path, read_review_rows
 from CMBNetTrainingLib.manual_fixes import ACTIONS, ManualFix, read_fixes, write_fixes
 
+from .training_pictures import show_picture
+
 COLUMNS = ("scan", "id", "quality", "method", "mm", "flags", "correction")
 _WITH_DIAMETER = ("sphere", "grow", "add")
 
@@ -120,11 +122,7 @@ class CurationReview:
         row = self.row
         self._ui.addFixButton.enabled = row is not None
         self._ui.removeFixButton.enabled = row is not None and self._fix_of(row) is not None
-        picture = None if row is None else row.picture
-        if picture is None or not picture.is_file():
-            self._ui.pictureLabel.text = _("No picture")
-        else:
-            self._ui.pictureLabel.pixmap = qt.QPixmap(str(picture))
+        show_picture(self._ui.pictureLabel, None if row is None else row.picture)
 
     def _fix_of(self, row: ReviewRow) -> ManualFix | None:
         """Return the correction written for a microbleed: the one at its point."""

@@ -57,16 +57,25 @@ class TrainingPictures:
             return
         path, label = self.path, self._ui.trainPictureLabel
         self._ui.openPictureButton.enabled = path is not None
-        if path is None:
-            label.text = _("No picture")
-            return
-        picture = qt.QPixmap(str(path))
-        wide = picture.width() > _WIDEST
-        label.pixmap = picture.scaledToWidth(_WIDEST, qt.Qt.SmoothTransformation) if wide else picture
+        show_picture(label, path)
 
     def _open(self, _checked: bool = False) -> None:
         if self.path is not None:
             qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.path)))
+
+
+def show_picture(label: Any, path: Path | None) -> None:
+    """A picture in a label, whole and no wider than a module panel; without one the label says so."""
+    if path is None or not path.is_file():
+        label.text = _("No picture")
+        label.minimumHeight = 0
+        return
+    picture = qt.QPixmap(str(path))
+    if picture.width() > _WIDEST:
+        picture = picture.scaledToWidth(_WIDEST, qt.Qt.SmoothTransformation)
+    label.pixmap = picture
+    # A layout that was made before the picture may leave it too little height.
+    label.minimumHeight = picture.height()
 
 
 def pictures_of(run: Path | None, collection: Path | None) -> list[tuple[str, Path]]:
