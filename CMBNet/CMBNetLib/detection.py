@@ -31,7 +31,7 @@ DEFAULT_OPERATING_POINT = "balanced"
 # Slices thicker than this hide small microbleeds; see the model card for the figures by thickness.
 THICK_SLICE_MM = 3.0
 # Share of the run at which each stage ends, from timings of thin and thick scans on two cores.
-_ENDS = {"anatomy": 0.25, "prepare": 0.32, "network": 0.85, "candidates": 0.92, "measure": 0.97}
+_ENDS = {"anatomy": 0.42, "prepare": 0.48, "network": 0.8, "candidates": 0.94, "measure": 0.97}
 
 
 @dataclass(frozen=True)

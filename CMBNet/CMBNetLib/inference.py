@@ -127,14 +127,14 @@ def _run(
 ) -> tuple[np.ndarray, Execution]:
     import torch
 
-    from .network_windows import evaluate
+    from .network_windows import Evaluation
 
     if device == "cpu":
         torch.set_num_threads(threads())
     precision, autocast = _precision(device)
     network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     with torch.inference_mode(), autocast:
-        out, n_windows = evaluate(network, prepared, device, most_voxels, progress, on_fraction)
+        out, n_windows = Evaluation(network, prepared, device, most_voxels, progress, on_fraction).result()
     return out, Execution(device, precision, n_windows)
 
 

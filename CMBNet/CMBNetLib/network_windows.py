@@ -24,7 +24,6 @@ RIM = (1, 2, 2)
 # Share of the run time of the finest level on the way down, and of all coarser ones.
 DOWN_SHARE, COARSER_SHARE = 0.25, 0.35
 
-
 Box = tuple[slice, slice, slice]
 
 
@@ -42,33 +41,17 @@ class Window:
         return k, j, i
 
 
-def evaluate(
-    network: AnisotropicUNet,
-    prepared: Prepared,
-    device: str,
-    most_voxels: int,
-    progress: Progress,
-    on_fraction: Callable[[float], None],
-) -> tuple[np.ndarray, int]:
-    """Class probabilities of every brain voxel, float32 (classes - 1, k, j, i), and the number of windows.
+class Evaluation:
+    """A network on its device, run over a prepared scan.
 
     Parameters
     ----------
-    network
-        On the device.
     most_voxels
         Of the image, that a window reads.
     on_fraction
         Called with 0..1 after each window.
-
-    Raises
-    ------
-    Cancelled
     """
-    return _Evaluation(network, prepared, device, most_voxels // STACK**2, progress, on_fraction).result()
 
-
-class _Evaluation:
     def __init__(
         self,
         network: AnisotropicUNet,
@@ -83,11 +66,16 @@ class _Evaluation:
         self.shape, raster = prepared.brain.shape, network.raster(self.slice_mm)
         self.image = torch.from_numpy(_padded(prepared.image.array, raster))[None, None].to(device)
         self.factors = network.plan(self.slice_mm)[0]
-        wanted = _stacked(prepared.brain, raster)
-        self.down = windows_of(np.ones_like(wanted), most_voxels)
-        self.up = windows_of(wanted, most_voxels, self.factors)
+        wanted, most = _stacked(prepared.brain, raster), most_voxels // STACK**2
+        self.down, self.up = windows_of(np.ones_like(wanted), most), windows_of(wanted, most, self.factors)
 
     def result(self) -> tuple[np.ndarray, int]:
+        """Class probabilities of every brain voxel, float32 (classes - 1, k, j, i), and the number of windows.
+
+        Raises
+        ------
+        Cancelled
+        """
         fine = self._finest()
         coarse = self.network.coarser(fine, self.slice_mm)
         k, j, i = self.shape

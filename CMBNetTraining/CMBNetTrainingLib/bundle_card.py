@@ -41,7 +41,7 @@ candidate.
 On {described}, with {lesions} microbleeds{synthetic}.
 Scans without a brain mask of theirs were prepared as detection does it. A candidate is right when its centre lies
 within 5 mm of a microbleed's, one to one. The thresholds{calibrated} were chosen on these scans, so figures on new
-scans will be somewhat worse. Intervals: 95 %, bootstrap over scans.
+scans will be worse. Intervals: 95 %, bootstrap over scans.
 
 | operating point | threshold | sensitivity | precision | false positives a scan |
 |---|---|---|---|---|
