@@ -1,4 +1,7 @@
-"""Weights of another model as a beginning: what fits is copied, what has too many channels is sliced, the rest told."""
+"""Weights of another model as a beginning.
+
+A narrower network is widened, what fits is copied, what has too many channels is sliced, the rest told.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from CMBNetLib.bundle import WEIGHTS, find_bundle
 from CMBNetLib.errors import InputError
 from CMBNetLib.network import STACK
 from CMBNetLib.progress import ConsoleProgress, Progress
+from CMBNetTrainingLib.network_widening import can_widen, filters_of, widened
 
 if TYPE_CHECKING:
     from CMBNetTrainingLib.training_model import Learner
@@ -44,7 +48,10 @@ def transfer_into(learner: Learner, weights: str, progress: Progress) -> list[Ro
     InputError
         There is no such model, or nothing of it fits.
     """
-    source = read_weights(weights)
+    source, filters = read_weights(weights), learner.network.spec.filters
+    if can_widen(source, filters):
+        progress.stage("transfer", f"Widening {filters_of(source)} to {filters} channels")
+        source = widened(source, filters)
     tensors, rows = transferred(learner.network.state_dict(), source)
     if not any(row.outcome in (COPIED, SLICED) for row in rows):
         raise InputError(f"Nothing of {weights} fits this network: no tensor has the name and shape of one of its own.")

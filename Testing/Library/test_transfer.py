@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.network import AnisotropicUNet, NetworkSpec
+from CMBNetTrainingLib.network_widening import can_widen, filters_of, widened
 from CMBNetTrainingLib.training_model import freeze
 from CMBNetTrainingLib.weight_transfer import read_weights, table, transferred
 
@@ -50,6 +51,29 @@ def test_what_does_not_fit_is_told() -> None:
     assert told["extra"] == "not used"
     assert "skipped" in table(rows)
     assert "16 x 4 x 3 x 3 x 3" in table(rows)
+
+
+def test_a_widened_network_gives_what_the_narrow_one_gives() -> None:
+    torch.manual_seed(3)
+    narrow, wide = AnisotropicUNet(NetworkSpec(filters=(4, 6, 8))), AnisotropicUNet(NetworkSpec(filters=(7, 6, 20)))
+    narrow.train()(torch.randn(2, 1, 8, 32, 32), 2.0)  # norms of their own
+    source = narrow.state_dict()
+    assert filters_of(source) == (4, 6, 8)
+    wide.load_state_dict(widened(source, wide.spec.filters))
+    image = torch.randn(1, 1, 8, 32, 32)
+    with torch.inference_mode():
+        before, after = narrow.eval()(image, 2.0), wide.eval()(image, 2.0)
+    assert float((before - after).abs().max()) < 1e-4 * float(before.abs().max())
+    copies = wide.up[0].layers[3].weight[:, 4:]
+    assert not any(torch.equal(copies[:, n], wide.up[0].layers[3].weight[:, m]) for n in range(3) for m in range(4))
+
+
+@pytest.mark.parametrize("filters", [(4, 8), (4, 8, 8), (3, 16)])
+def test_only_wider_networks_of_the_same_depth_are_widened(filters: tuple[int, ...]) -> None:
+    source = AnisotropicUNet(SMALL).state_dict()
+    assert not can_widen(source, filters)
+    assert can_widen(source, (4, 9))
+    assert not can_widen({"elsewhere": torch.zeros(2)}, filters)
 
 
 def test_pickles_are_refused(tmp_path: Path) -> None:
