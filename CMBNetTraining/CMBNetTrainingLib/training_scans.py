@@ -239,4 +239,5 @@ def _grid_text(volume: Volume) -> str:
 
 
 def _thinned(voxels: np.ndarray) -> np.ndarray:
-    return voxels[:: max(1, -(-len(voxels) // MOST_CENTERS))]
+    # A copy: a view would keep all voxels of every scan in memory.
+    return voxels[:: max(1, -(-len(voxels) // MOST_CENTERS))].copy()
