@@ -113,6 +113,12 @@ class Bundle:
         return float(self.metadata["cmbnet"].get("unevenness_cost", 0.0))
 
     @property
+    def calibration_error(self) -> float | None:
+        """Expected calibration error of the scores where it was measured; None where they are not calibrated."""
+        error = self.metadata["cmbnet"].get("calibration_error")
+        return None if error is None else float(error)
+
+    @property
     def is_scored_otherwise(self) -> bool:
         """Whether its thresholds were measured by a version before 0.3.0, which scored candidates by their mean."""
         return "unevenness_cost" not in self.metadata["cmbnet"]
@@ -276,6 +282,8 @@ def _check_values(ours: dict[str, Any]) -> None:
         raise ValueError(f"floor threshold {ours['floor_threshold']}")
     if not 0 <= float(ours.get("unevenness_cost", 0.0)) <= MOST_UNEVENNESS_COST:
         raise ValueError(f"unevenness cost {ours['unevenness_cost']}")
+    if not 0 <= float(ours.get("calibration_error") or 0.0) <= 1:
+        raise ValueError(f"calibration error {ours['calibration_error']}")
 
 
 def _check_points(points: dict[str, OperatingPoint]) -> None:

@@ -83,7 +83,7 @@ class DetectionResult:
         Threshold and measured figures of each operating point of the model.
     floor_threshold : float
     model : dict
-        ``id``, ``version``, ``sha256`` of the weights, ``status``.
+        ``id``, ``version``, ``sha256`` of the weights, ``status``; ``calibration_error`` where scores are calibrated.
     qc : list of dict
         ``{"code", "message"}`` of everything that is doubtful about the scan or the run.
     settings : dict
@@ -100,7 +100,7 @@ class DetectionResult:
     threshold: float
     operating_points: dict[str, dict[str, Any]]
     floor_threshold: float
-    model: dict[str, str]
+    model: dict[str, Any]
     qc: list[dict[str, str]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     timings_s: dict[str, float] = field(default_factory=dict)
@@ -221,12 +221,7 @@ class _Run:
             threshold=self.threshold,
             operating_points={name: asdict(point) for name, point in self.bundle.operating_points.items()},
             floor_threshold=self.bundle.floor_threshold,
-            model={
-                "id": self.bundle.id,
-                "version": self.bundle.version,
-                "sha256": self.bundle.weights_sha256,
-                "status": self.bundle.status,
-            },
+            model=self._model(),
             qc=list(self.progress.warnings),
             settings={
                 **asdict(self.settings),
@@ -237,6 +232,14 @@ class _Run:
             timings_s={name: round(seconds, 3) for name, seconds in self.timings.items()},
             anatomy=anatomy,
         )
+
+    def _model(self) -> dict[str, Any]:
+        bundle = self.bundle
+        told = {
+            "id": bundle.id, "version": bundle.version, "sha256": bundle.weights_sha256, "status": bundle.status
+        }  # fmt: skip
+        error = bundle.calibration_error
+        return told if error is None else {**told, "calibration_error": error}
 
     def _warn_about_grid(self) -> None:
         thick = max(self.scan.spacing_mm)

@@ -8,6 +8,7 @@ import math
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
+from .burden import burden_of
 from .counts import summary_text, zone_counts
 from .errors import InputError
 from .json_schema import first_problem
@@ -74,6 +76,8 @@ def detection_document(result: DetectionResult) -> dict[str, Any]:
         "timings_s": result.timings_s,
         "software": software_versions(),
     }
+    if result.model.get("calibration_error") is not None:
+        document["burden"] = asdict(burden_of(candidate.score for candidate in candidates))
     return _plain(document)
 
 

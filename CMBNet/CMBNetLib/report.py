@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .burden import burden_name, burden_text
 from .errors import EnvironmentProblem
 from .resources import resource_path
 from .taxonomy import Taxonomy, load_taxonomy
@@ -15,8 +16,6 @@ MAX_BELOW = 10
 # Larger is no microbleed by definition (STRIVE: 2 to 10 mm).
 LARGEST_MICROBLEED_MM = 10.0
 SIDES = ("right", "left", "midline")
-# Classes that studies of microbleed burden report, by their lowest count.
-BURDEN_CLASSES = ((10, "10 or more"), (5, "5 to 9"), (1, "1 to 4"), (0, "0"))
 NOT_LOCATED = {"outside": "Outside the brain tissue", "unknown": "Not located"}
 
 
@@ -65,7 +64,8 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
         "n_below": len(below),
         "rows": count_rows(found, scale),
         "sides": SIDES,
-        "burden": next(name for least, name in BURDEN_CLASSES if len(found) >= least),
+        "burden": burden_name(len(found)),
+        "likely": burden_text(document["burden"]) if "burden" in document else None,
         "pattern": pattern_text(document["counts"]),
         "too_large": [entry["id"] for entry in found if (entry["max_diameter_mm"] or 0) > LARGEST_MICROBLEED_MM],
         "places": {entry["id"]: place_text(entry, scale) for entry in document["candidates"]},

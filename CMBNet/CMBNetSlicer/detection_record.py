@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from CMBNetLib.burden import burden_text
 from CMBNetLib.candidates import Candidate
 from CMBNetLib.counts import summary_text
 from CMBNetLib.detection_file import SHAPE_FIELDS, read_detection
@@ -65,8 +66,9 @@ class DetectionRecord:
 
     @property
     def remarks(self) -> list[str]:
-        """What the checks of the scan found, as sentences."""
-        return [str(entry["message"]) for entry in self.document["qc"]]
+        """The likely number of microbleeds where scores are calibrated, and what the checks of the scan found."""
+        likely = [burden_text(self.document["burden"])] if "burden" in self.document else []
+        return likely + [str(entry["message"]) for entry in self.document["qc"]]
 
     def count(self, threshold: float) -> int:
         """Number of microbleeds at a threshold; they are the candidates 1 to this number."""

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from CMBNetLib.burden import BURDEN_FROM
+
 from .estimates import Z95, SubjectBootstrap, divide
 from .scan_result import ScanResult
-
-# 0, 1-4, 5-9, 10 and more: the classes of ARIA-H, with none as a class of its own.
-BURDEN_FROM = (0, 1, 5, 10)
-BURDEN_NAMES = ("0", "1-4", "5-9", "10+")
 
 
 def counting_metrics(results: Sequence[ScanResult], bootstrap: SubjectBootstrap) -> dict[str, Any]:

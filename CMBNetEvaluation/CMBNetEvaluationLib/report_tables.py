@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .counting import BURDEN_NAMES
+from CMBNetLib.burden import BURDEN_NAMES
+
 from .estimates import Estimate
 
 DASH = "–"

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .counting import BURDEN_NAMES, burden_class
+from CMBNetLib.burden import BURDEN_NAMES, burden_name
+
 from .detection_metrics import pooled_metrics
 from .estimates import SubjectBootstrap
 from .scan_result import Call, ScanResult, counts_of
@@ -37,7 +38,7 @@ def stratified_metrics(
 def scan_stratum(result: ScanResult, key: str) -> str:
     """Name of the stratum of a scan."""
     if key == "burden":
-        return BURDEN_NAMES[int(burden_class(np.array([result.n_reference]))[0])]
+        return burden_name(result.n_reference)
     value = result.attributes.get(key)
     if value in (None, ""):
         return UNKNOWN

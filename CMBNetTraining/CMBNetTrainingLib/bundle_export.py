@@ -117,7 +117,8 @@ def export_run(
     )  # fmt: skip
     _warn_of_failure(measurement.points, progress)
     spec = network_spec(network)
-    grading = Grading(FLOOR, measurement.points, measurement.calibration.cost)
+    error = round(measurement.ece_after, 4) if measurement.calibration.is_fitted else None
+    grading = Grading(FLOOR, measurement.points, measurement.calibration.cost, error)
     return write_bundle(folder, weights, spec, network.thinnest_slice_mm, grading, text)
 
 

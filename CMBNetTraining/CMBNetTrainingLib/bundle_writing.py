@@ -38,11 +38,15 @@ class BundleText:
 
 @dataclass(frozen=True)
 class Grading:
-    """How candidates are graded: lowest score that is kept, operating points, cost of uneven surroundings."""
+    """How candidates are graded: lowest score that is kept, operating points, cost of uneven surroundings.
+
+    ``calibration_error`` is that of the scores, None where they are not calibrated.
+    """
 
     floor: float
     points: Mapping[str, OperatingPoint]
     unevenness_cost: float = 0.0
+    calibration_error: float | None = None
 
 
 def write_bundle(
@@ -85,6 +89,7 @@ def write_bundle(
             "intensity_rule": "brain-median",
             "floor_threshold": grading.floor,
             "unevenness_cost": grading.unevenness_cost,
+            "calibration_error": grading.calibration_error,
             "operating_points": {name: asdict(point) for name, point in grading.points.items()},
             "training_data": dict(text.training),
             "sha256": {name: sha256_of(made / name) for name in (WEIGHTS, MODEL_CARD, LICENSE)},

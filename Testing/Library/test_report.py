@@ -83,7 +83,7 @@ def test_it_tells_the_result_and_how_it_was_found(document: dict[str, Any]) -> N
         "sub-1_swi",
         "SWI, 3.0 T, echo time 20.0 ms",
         "spacing 1.50 × 1.50 × 3.00 mm",
-        "Count class: 1 to 4",
+        "Count class: 1-4",
         "mixed lobar and deep",
         "The slices are 3.0 mm apart",
         "cmbnet-preview, version 0.1.0",
@@ -92,6 +92,17 @@ def test_it_tells_the_result_and_how_it_was_found(document: dict[str, Any]) -> N
         "1 of 1, by descending score",
     ):
         assert phrase in text, phrase
+
+
+def test_the_likely_number_is_told_where_scores_are_calibrated(document: dict[str, Any]) -> None:
+    assert "burden" not in document
+    assert "are expected" not in page_of(document).text
+    result = example_result()
+    result.model["calibration_error"] = 0.04
+    calibrated = detection_document(result)
+    assert calibrated["burden"]["expected"] == pytest.approx(sum(candidate.score for candidate in result.candidates))
+    told = page_of(calibrated).text
+    assert f"{calibrated['burden']['expected']:.1f} microbleeds are expected (90% between 1 and 4); class 1-4" in told
 
 
 def test_microbleeds_are_counted_by_zone_region_side_and_size(document: dict[str, Any]) -> None:
