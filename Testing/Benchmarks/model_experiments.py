@@ -1,9 +1,10 @@
 """What each part of the recipe is worth: small networks, trained alike but for one thing, on the same validation scans.
 
-    python Testing/Benchmarks/model_experiments.py COLLECTION -o RUNS [--steps 1000] [--only NAME ...] [--write]
+    python Testing/Benchmarks/model_experiments.py COLLECTION -o RUNS [--steps 3000] [--only NAME ...] [--write]
 
 COLLECTION is what `cmbnet train default --label-maps ...` simulates (RUN/synthetic). A run that is there is not trained
-again. `--write` puts the table into Docs/model_experiments.md. Needs the extra `training`.
+again. `--precision bfloat16` halves the time on CPUs that multiply it in hardware; a row of 3000 steps takes about ten
+minutes of a core there. `--write` puts the table into Docs/model_experiments.md. Needs the extra `training`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from CMBNetTrainingLib.collection_splits import TRAIN, VALIDATION
 from CMBNetTrainingLib.source_scan import NEGATIVE, SYNTHETIC
 from CMBNetTrainingLib.trainer import train
 from CMBNetTrainingLib.training_checkpoint import LAST, checkpoint_path, read_checkpoint
-from CMBNetTrainingLib.training_config import NetworkConfig, TrainingConfig
+from CMBNetTrainingLib.training_config import PRECISIONS, NetworkConfig, TrainingConfig
 from CMBNetTrainingLib.training_manifest import ScanEntry, read_manifests
 from CMBNetTrainingLib.training_model import network_spec
 from CMBNetTrainingLib.training_presets import PRESETS
@@ -39,6 +40,8 @@ from CMBNetTrainingLib.training_validation import FLOOR, candidates_in, compare_
 
 SMALL = NetworkConfig(filters=(8, 16, 32, 48))
 SEED = PRESETS["seed"]
+# Few steps need large ones.
+LEARNING_RATE = 5e-3
 DOTS_A_BLOCK, DOT_SIGMA_MM, DOT_DEPTH = 9, (0.5, 1.6), (0.3, 1.0)
 RATES = ("1", "4")
 # Axes (of k, j, i) that are turned round for the mean over flips.
@@ -139,7 +142,21 @@ def scans_of(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path)
     return full[:: max(1, len(full) // len(empty))][: len(empty)] + held_out
 
 
-def config_of(experiment: Experiment, run: Path, steps: int) -> TrainingConfig:
+@dataclass(frozen=True)
+class Effort:
+    """What all rows have in common: steps, precision, number of validation scans (0: all)."""
+
+    steps: int
+    precision: str
+    scans: int
+
+    def held_out(self, entries: Sequence[ScanEntry]) -> list[ScanEntry]:
+        """Validation scans, spread evenly over all there are."""
+        every = [entry for entry in entries if entry.split == VALIDATION]
+        return every[:: max(1, len(every) // self.scans)] if self.scans else every
+
+
+def config_of(experiment: Experiment, run: Path, effort: Effort) -> TrainingConfig:
     """The preset with a small network and few steps, and what the experiment changes."""
     preset = PRESETS["default"]
     config = replace(
@@ -148,8 +165,9 @@ def config_of(experiment: Experiment, run: Path, steps: int) -> TrainingConfig:
         network=SMALL,
         # The loss of the preset learns slowly at first: nothing after 1000 steps, and more in the end.
         loss="dice-ce",
-        phases=(replace(preset.phases[0], steps=steps),),
-        validation=replace(preset.validation, every=steps // 2, most_scans=1, mined_scans=40, gallery=0),
+        precision=effort.precision,
+        phases=(replace(preset.phases[0], steps=effort.steps, learning_rate=LEARNING_RATE),),
+        validation=replace(preset.validation, every=effort.steps // 2, most_scans=1, mined_scans=40, gallery=0),
     )
     return experiment.change(config)
 
@@ -162,9 +180,11 @@ def cache_of(config: TrainingConfig, folder: Path) -> ScanCache:
     return ScanCache(path, network.pixel_mm, network.thinnest_slice_mm)
 
 
-def trained(experiment: Experiment, scans: Sequence[ScanEntry], run: Path, folder: Path, steps: int) -> AnisotropicUNet:
+def trained(
+    experiment: Experiment, scans: Sequence[ScanEntry], run: Path, folder: Path, effort: Effort
+) -> AnisotropicUNet:
     """The network of a run, trained where that is not done yet."""
-    config = config_of(experiment, run, steps)
+    config = config_of(experiment, run, effort)
     run.mkdir(parents=True, exist_ok=True)
     if not (run / "cache").exists():
         (run / "cache").symlink_to(cache_of(config, folder).folder.resolve())
@@ -186,20 +206,20 @@ def detected(network: AnisotropicUNet, scan: TrainingScan, flips: Sequence[tuple
     return compare_scan(scan, candidates_in(total, scan), FLOOR).result
 
 
-def run(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path, steps: int) -> list[str]:
+def run(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path, effort: Effort) -> list[str]:
     """Train where that is not done yet, and measure; the row of the table."""
     named = experiment.weights_of or experiment.name
     sequences = ("SWI", "T2*") if experiment.by_sequence else ("",)
     results: list[ScanResult] = []
     seconds = 0.0
+    each = replace(effort, steps=effort.steps // len(sequences))
     for sequence in sequences:
         part = [entry for entry in entries if not sequence or entry.attributes["sequence"] == sequence]
         path = folder / f"{named}{sequence.strip('*')}"
         scans = scans_of(experiment, part, folder)
-        network = trained(experiment, scans, path, folder, steps // len(sequences))
-        held_out = cache_of(config_of(experiment, path, steps), folder).fill(
-            [entry for entry in part if entry.split == VALIDATION], Progress()
-        )
+        network = trained(experiment, scans, path, folder, each)
+        judged = [entry for entry in effort.held_out(entries) if entry in part]
+        held_out = cache_of(config_of(experiment, path, effort), folder).fill(judged, Progress())
         started = time.process_time()
         results += [detected(network, scan, experiment.flips) for scan in held_out]
         seconds += time.process_time() - started
@@ -215,18 +235,18 @@ def _cell(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
 
 
-def table(rows: Sequence[Sequence[str]], entries: Sequence[ScanEntry], steps: int) -> str:
+def table(rows: Sequence[Sequence[str]], entries: Sequence[ScanEntry], effort: Effort) -> str:
     """Markdown of all rows."""
-    held_out = [entry for entry in entries if entry.split == VALIDATION]
     rates = [f"at {rate} false positives a scan" for rate in RATES]
     head = ["changed", "mean sensitivity (1/8 to 8)", *rates, "core s"]
     lines = [
         "## Parts of the recipe",
         "",
-        f"`python Testing/Benchmarks/model_experiments.py`: {steps} steps from random weights each, "
+        f"`python Testing/Benchmarks/model_experiments.py`: {effort.steps} steps from random weights each "
+        f"({effort.precision}), "
         f"{sum(e.role == NEGATIVE for e in entries if e.split == TRAIN)} blocks of 80 mm of twelve heads, measured on "
-        f"{len(held_out)} whole simulated scans of four other heads (all figures synthetic; 95 % bootstrap over scans; "
-        "one seed, so differences within the intervals mean nothing). The last column is the time of detection, "
+        f"{len(effort.held_out(entries))} whole simulated scans of four other heads (all figures synthetic; 95 % "
+        "bootstrap over scans; one seed, so differences within the intervals mean nothing). The last column is the time of detection, "
         "core seconds a scan.",
         "",
         "| " + " | ".join(head) + " |",
@@ -240,20 +260,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("collection", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
+    parser.add_argument("--scans", type=int, default=0, help="validation scans to measure on (default: all)")
     parser.add_argument("--only", nargs="+", choices=[each.name for each in EXPERIMENTS], help="these alone")
     parser.add_argument("--write", action="store_true", help="write the table into Docs/model_experiments.md")
     args = parser.parse_args()
-    entries = read_manifests([args.collection / "manifest.csv"])
+    entries, effort = read_manifests([args.collection / "manifest.csv"]), Effort(args.steps, args.precision, args.scans)
     args.output.mkdir(parents=True, exist_ok=True)
     rows = []
     for experiment in EXPERIMENTS:
         if not args.only or experiment.name in args.only:
-            rows.append(run(experiment, entries, args.output, args.steps))
+            rows.append(run(experiment, entries, args.output, effort))
             with (args.output / "rows.csv").open("w", newline="") as stream:
                 csv.writer(stream).writerows(rows)
             print(*rows[-1], sep=" | ", flush=True)
-    text = table(rows, entries, args.steps)
+    text = table(rows, entries, effort)
     print(text)
     if args.write:
         write_section("recipe", text, DOCUMENT.with_name("model_experiments.md"))
