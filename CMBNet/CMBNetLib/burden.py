@@ -7,9 +7,8 @@ calibrated they are probabilities, and the number of microbleeds among the candi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -62,13 +61,13 @@ def burden_of(scores: Iterable[float]) -> Burden:
     return Burden(round(float(sum(scores)), 2), low, min(high, len(scores)), classes)
 
 
-def burden_text(burden: Mapping[str, Any]) -> str:
-    """A sentence for people; ``burden`` as detection files hold it."""
-    name = max(burden["classes"], key=lambda each: burden["classes"][each])
+def burden_text(burden: Burden) -> str:
+    """A sentence for people."""
+    name = burden.likeliest
     return (
-        f"By the scores of all candidates, whatever the threshold, {burden['expected']:.1f} microbleeds are expected "
-        f"({INTERVAL:.0%} between {burden['low']} and {burden['high']}); class {name} with a probability of "
-        f"{burden['classes'][name]:.0%}."
+        f"By the scores of all candidates, whatever the threshold, {burden.expected:.1f} microbleeds are expected "
+        f"({INTERVAL:.0%} between {burden.low} and {burden.high}); class {name} with a probability of "
+        f"{burden.classes[name]:.0%}."
     )
 
 

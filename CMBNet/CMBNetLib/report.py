@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .burden import burden_name, burden_text
+from .burden import Burden, burden_name, burden_text
 from .errors import EnvironmentProblem
 from .resources import resource_path
 from .taxonomy import Taxonomy, load_taxonomy
@@ -65,7 +65,7 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
         "rows": count_rows(found, scale),
         "sides": SIDES,
         "burden": burden_name(len(found)),
-        "likely": burden_text(document["burden"]) if "burden" in document else None,
+        "likely": burden_text(Burden(**document["burden"])) if "burden" in document else None,
         "pattern": pattern_text(document["counts"]),
         "too_large": [entry["id"] for entry in found if (entry["max_diameter_mm"] or 0) > LARGEST_MICROBLEED_MM],
         "places": {entry["id"]: place_text(entry, scale) for entry in document["candidates"]},

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from CMBNetLib.burden import burden_text
+from CMBNetLib.burden import Burden, burden_text
 from CMBNetLib.candidates import Candidate
 from CMBNetLib.counts import summary_text
 from CMBNetLib.detection_file import SHAPE_FIELDS, read_detection
@@ -67,7 +67,7 @@ class DetectionRecord:
     @property
     def remarks(self) -> list[str]:
         """The likely number of microbleeds where scores are calibrated, and what the checks of the scan found."""
-        likely = [burden_text(self.document["burden"])] if "burden" in self.document else []
+        likely = [burden_text(Burden(**self.document["burden"]))] if "burden" in self.document else []
         return likely + [str(entry["message"]) for entry in self.document["qc"]]
 
     def count(self, threshold: float) -> int:

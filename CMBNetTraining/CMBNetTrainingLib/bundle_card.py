@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from CMBNetEvaluationLib.counting import counting_metrics
 from CMBNetEvaluationLib.detection_metrics import pooled_metrics
 from CMBNetEvaluationLib.estimates import Estimate, SubjectBootstrap
@@ -12,6 +14,7 @@ from CMBNetEvaluationLib.froc import froc_metrics
 from CMBNetEvaluationLib.scan_result import ScanResult, counts_of
 from CMBNetEvaluationLib.segmentation_metrics import matched_metrics
 from CMBNetEvaluationLib.strata import false_positive_causes, stratified_metrics
+from CMBNetLib.burden import burden_name, burden_of
 from CMBNetLib.detection import DEFAULT_OPERATING_POINT
 from CMBNetTrainingLib.source_scan import REAL
 from CMBNetTrainingLib.training_validation import ValidatedScan, compare_scan
@@ -82,9 +85,9 @@ def model_card(name: str, measurement: Measurement, training: Mapping[str, Any],
     )  # fmt: skip
     rows = [_row(name, point.threshold, validated) for name, point in measurement.points.items()]
     threshold = measurement.points[DEFAULT_OPERATING_POINT].threshold
-    parts = (_by_thickness(validated), _by_strata(validated, threshold), _calibration(measurement))
+    figures = (_by_thickness(validated), _by_strata(validated, threshold), _calibration(measurement))
     shown = _FAILURES.format(picture=failures) if failures else ""
-    return head + "\n".join(rows) + "\n" + "".join(parts) + _checks(measurement) + shown + _TAIL
+    return head + "\n".join(rows) + "\n" + "".join(figures) + _burden(measurement) + _checks(measurement) + shown + _TAIL
 
 
 def results_at(validated: Sequence[ValidatedScan], threshold: float) -> list[ScanResult]:
@@ -166,6 +169,19 @@ def _calibration(measurement: Measurement) -> str:
         f"calibration error {c.ece_before:.3f} before, "
         f"{measurement.ece_after:.3f} after.\n"
     )
+
+
+def _burden(measurement: Measurement) -> str:
+    """How often the likeliest class of the count, by all scores, is right."""
+    if not measurement.calibration.is_fitted:
+        return ""
+    results = [v.compared.result for v in measurement.validated]
+    likeliest = [burden_of(map(float, v.candidates.scores)).likeliest for v in measurement.validated]
+    right = np.array(
+        [name == burden_name(result.n_reference) for name, result in zip(likeliest, results, strict=True)], float
+    )
+    share = _cell(_bootstrap(results).ratio(right, np.ones(len(right)), kind="proportion"))
+    return f"\nThe likeliest class of the count by the scores of all candidates is right in: {share}.\n"
 
 
 def _checks(measurement: Measurement) -> str:
