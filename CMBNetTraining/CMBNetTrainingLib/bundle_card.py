@@ -87,7 +87,8 @@ def model_card(name: str, measurement: Measurement, training: Mapping[str, Any],
     threshold = measurement.points[DEFAULT_OPERATING_POINT].threshold
     figures = (_by_thickness(validated), _by_strata(validated, threshold), _calibration(measurement))
     shown = _FAILURES.format(picture=failures) if failures else ""
-    return head + "\n".join(rows) + "\n" + "".join(figures) + _burden(measurement) + _checks(measurement) + shown + _TAIL
+    told = (*figures, _burden(measurement), _checks(measurement), shown, _TAIL)
+    return head + "\n".join(rows) + "\n" + "".join(told)
 
 
 def results_at(validated: Sequence[ValidatedScan], threshold: float) -> list[ScanResult]:
