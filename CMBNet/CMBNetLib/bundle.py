@@ -25,7 +25,9 @@ DEFAULT_MODEL = "cmbnet-preview"
 ANATOMY_MODEL = "cmbnet-anatomy"
 # Bounds on what a metadata file may ask us to build, far above any sensible network.
 MOST_LEVELS, MOST_FILTERS = 6, 512
-MOST_UNEVENNESS_COST = 100.0
+MOST_EVIDENCE = 100.0
+# What may count for or against a candidate beside its peak; `evidence` measures it.
+EVIDENCE = (UNEVENNESS, FLUID, THICKNESS) = ("unevenness", "fluid", "thickness")
 # Working grids that windows and training of this network family make sense for.
 PIXEL_RANGE_MM, SLICE_RANGE_MM = (0.2, 1.5), (0.3, 3.0)
 _KEYS = ("id", "status", "network", "working_grid", "intensity_rule", "floor_threshold", "operating_points", "sha256")
@@ -108,9 +110,9 @@ class Bundle:
         return float(self.metadata["cmbnet"]["floor_threshold"])
 
     @property
-    def unevenness_cost(self) -> float:
-        """What uneven surroundings take from the log-odds of a candidate; see `surroundings`."""
-        return float(self.metadata["cmbnet"].get("unevenness_cost", 0.0))
+    def evidence(self) -> dict[str, float]:
+        """What one unit of each kind of evidence adds to the log-odds of a candidate; see `evidence`."""
+        return _evidence(self.metadata["cmbnet"])
 
     @property
     def calibration_error(self) -> float | None:
@@ -121,7 +123,7 @@ class Bundle:
     @property
     def is_scored_otherwise(self) -> bool:
         """Whether its thresholds were measured by a version before 0.3.0, which scored candidates by their mean."""
-        return "unevenness_cost" not in self.metadata["cmbnet"]
+        return not {"evidence", "unevenness_cost"} & set(self.metadata["cmbnet"])
 
     @property
     def model_card(self) -> str:
@@ -280,10 +282,18 @@ def _check_values(ours: dict[str, Any]) -> None:
         raise ValueError(f"unknown intensity rule '{ours['intensity_rule']}'")
     if not 0 < float(ours["floor_threshold"]) < 1:
         raise ValueError(f"floor threshold {ours['floor_threshold']}")
-    if not 0 <= float(ours.get("unevenness_cost", 0.0)) <= MOST_UNEVENNESS_COST:
-        raise ValueError(f"unevenness cost {ours['unevenness_cost']}")
+    for name, weight in _evidence(ours).items():
+        if name not in EVIDENCE or not abs(weight) <= MOST_EVIDENCE:
+            raise ValueError(f"evidence '{name}' {weight}")
     if not 0 <= float(ours.get("calibration_error") or 0.0) <= 1:
         raise ValueError(f"calibration error {ours['calibration_error']}")
+
+
+def _evidence(ours: dict[str, Any]) -> dict[str, float]:
+    """Models of the versions 0.3 and 0.4 know of uneven surroundings only, and say what they cost."""
+    if "evidence" in ours:
+        return {str(name): float(weight) for name, weight in ours["evidence"].items()}
+    return {UNEVENNESS: -float(ours.get("unevenness_cost", 0.0))}
 
 
 def _check_points(points: dict[str, OperatingPoint]) -> None:

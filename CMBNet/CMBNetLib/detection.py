@@ -15,12 +15,12 @@ from .anatomy_bundle import anatomy_network
 from .bundle import Bundle
 from .candidates import Candidate, Found, centers_and_sizes, find_candidates, to_scan_grid
 from .errors import BundleError, InputError
+from .evidence import fluid_of, regraded
 from .inference import Execution, infer
 from .location import locate
 from .preparation import Prepared, prepare
 from .progress import Progress
 from .shape import measure_shapes
-from .surroundings import less_likely_at_edges
 from .ventricles import less_likely, ventricle_interior
 from .volume import Volume
 
@@ -162,7 +162,7 @@ class _Run:
             probability = probability.with_array(less_likely(probability.array, inside))
             floor = self.bundle.floor_threshold
             found = find_candidates(probability, prepared.brain, floor)
-            found = less_likely_at_edges(found, prepared.image, self.bundle.unevenness_cost, floor)
+            found = regraded(found, prepared.image, fluid_of(anatomy), self.bundle.evidence, floor)
             labels, on_scan = to_scan_grid(found, probability, self.scan.grid)
         if found.n_too_large:
             self.progress.warning("too_large", f"{found.n_too_large} regions larger than 15 mm were set aside.")

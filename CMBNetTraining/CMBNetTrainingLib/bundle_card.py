@@ -164,11 +164,11 @@ def _calibration(measurement: Measurement) -> str:
             f"\nScores are not calibrated: {c.n_true} true and {c.n_false} false candidates are too few for it. "
             f"Expected calibration error: {measurement.ece_after:.3f}.\n"
         )
+    told = ", ".join(f"{weight:.3f} a unit of {name}" for name, weight in c.evidence.items())
     return (
         f"\nScores were calibrated on {c.n_true} true and {c.n_false} false candidates (temperature "
-        f"{c.temperature:.3f}, shift {c.shift:.3f}, {c.cost:.3f} off the log-odds for uneven surroundings): expected "
-        f"calibration error {c.ece_before:.3f} before, "
-        f"{measurement.ece_after:.3f} after.\n"
+        f"{c.temperature:.3f}, shift {c.shift:.3f}; added to the log-odds: {told}): expected calibration error "
+        f"{c.ece_before:.3f} before, {measurement.ece_after:.3f} after.\n"
     )
 
 

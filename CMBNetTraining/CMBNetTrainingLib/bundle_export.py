@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from CMBNetTrainingLib.failure_sheet import failure_sheet
 from CMBNetTrainingLib.score_calibration import (
     Calibration,
     calibrated,
+    evidence_of,
     expected_calibration_error,
     fit_calibration,
     scores_and_truth,
-    surroundings,
 )
 from CMBNetTrainingLib.source_scan import REAL
 from CMBNetTrainingLib.trainer import config_of_run
@@ -37,7 +37,7 @@ from CMBNetTrainingLib.training_entries import entries_of
 from CMBNetTrainingLib.training_manifest import ScanEntry, read_manifests
 from CMBNetTrainingLib.training_model import network_spec
 from CMBNetTrainingLib.training_scans import ScanCache
-from CMBNetTrainingLib.training_validation import FLOOR, ValidatedScan, validate_scans
+from CMBNetTrainingLib.training_validation import FLOOR, NO_EVIDENCE, ValidatedScan, validate_scans
 
 # Mean false positives a scan that the operating points aim at.
 TARGETS = {"sensitive": 2.0, "balanced": 0.5, "specific": 0.125}
@@ -99,15 +99,18 @@ def export_run(
     further = read_manifests(checks) if checks else []
     device = choose_device(config.device)
 
-    def measure(tensors: dict[str, Tensor], entries: Sequence[ScanEntry], cost: float = 0.0) -> list[ValidatedScan]:
+    def measure(
+        tensors: dict[str, Tensor], entries: Sequence[ScanEntry], weights: Mapping[str, float] = NO_EVIDENCE
+    ) -> list[ValidatedScan]:
         progress.stage("measure", f"Measuring on {len(entries)} scans")
         scans = ScanCache(run / "cache", network.pixel_mm, network.thinnest_slice_mm).fill(entries, progress)
         model = AnisotropicUNet(network_spec(network))
         model.load_state_dict(tensors)
-        return validate_scans(model.eval(), scans, device, progress, cost)
+        return validate_scans(model.eval(), scans, device, progress, weights)
 
     measurement, weights = _measured(measure, weights, held_out, calibrate)
-    measurement = replace(measurement, checks=measure(_full(half(weights)), further, measurement.calibration.cost))
+    checked = measure(_full(half(weights)), further, measurement.calibration.evidence)
+    measurement = replace(measurement, checks=checked)
     training = _training_statement(config, entries, step, used)
     sheet = failure_sheet(measurement.validated, measurement.points[DEFAULT_OPERATING_POINT].threshold)
     card = model_card(name or folder.name, measurement, training, FAILURES if sheet else "")
@@ -118,7 +121,7 @@ def export_run(
     _warn_of_failure(measurement.points, progress)
     spec = network_spec(network)
     error = round(measurement.ece_after, 4) if measurement.calibration.is_fitted else None
-    grading = Grading(FLOOR, measurement.points, measurement.calibration.cost, error)
+    grading = Grading(FLOOR, measurement.points, measurement.calibration.evidence, error)
     return write_bundle(folder, weights, spec, network.thinnest_slice_mm, grading, text)
 
 
@@ -150,10 +153,10 @@ def _measured(
     described = _described(held_out)
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     validated = measure(_full(half(weights)), held_out)
-    calibration = fit_calibration(*scores_and_truth(validated), surroundings(validated))
+    calibration = fit_calibration(*scores_and_truth(validated), evidence_of(validated))
     if calibrate and calibration.is_fitted:
         weights = calibrated(weights, calibration)
-        validated = measure(_full(half(weights)), held_out, calibration.cost)
+        validated = measure(_full(half(weights)), held_out, calibration.evidence)
     else:
         calibration = Calibration(n_true=calibration.n_true, n_false=calibration.n_false)
     after = expected_calibration_error(*scores_and_truth(validated))

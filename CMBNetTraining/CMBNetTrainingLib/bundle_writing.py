@@ -38,14 +38,14 @@ class BundleText:
 
 @dataclass(frozen=True)
 class Grading:
-    """How candidates are graded: lowest score that is kept, operating points, cost of uneven surroundings.
+    """How candidates are graded: lowest score that is kept, operating points, weights of the evidence.
 
     ``calibration_error`` is that of the scores, None where they are not calibrated.
     """
 
     floor: float
     points: Mapping[str, OperatingPoint]
-    unevenness_cost: float = 0.0
+    evidence: Mapping[str, float] = field(default_factory=dict)
     calibration_error: float | None = None
 
 
@@ -88,7 +88,7 @@ def write_bundle(
             "working_grid": {"pixel_mm": spec.pixel_mm, "thinnest_slice_mm": thinnest_slice_mm},
             "intensity_rule": "brain-median",
             "floor_threshold": grading.floor,
-            "unevenness_cost": grading.unevenness_cost,
+            "evidence": dict(grading.evidence),
             "calibration_error": grading.calibration_error,
             "operating_points": {name: asdict(point) for name, point in grading.points.items()},
             "training_data": dict(text.training),

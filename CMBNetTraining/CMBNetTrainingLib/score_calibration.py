@@ -1,23 +1,23 @@
-"""Scores that mean what they say: temperature, shift and what uneven surroundings cost.
+"""Scores that mean what they say: temperature, shift and what the evidence beside the peak counts.
 
-Temperature and shift of the microbleed class are put into the network's last layer; the cost stands in the bundle.
+Temperature and shift of the microbleed class are put into the network's last layer; the weights stand in the bundle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import minimize
 from torch import Tensor
 
-from CMBNetLib.bundle import MOST_UNEVENNESS_COST
+from CMBNetLib.bundle import EVIDENCE, MOST_EVIDENCE, THICKNESS
 from CMBNetLib.network import STACK
-from CMBNetTrainingLib.training_validation import UNEVENNESS, ValidatedScan
+from CMBNetTrainingLib.training_validation import ValidatedScan
 from CMBNetTrainingLib.truth import MICROBLEED
 
-# With fewer true or false candidates the three numbers would describe chance.
+# With fewer true or false candidates these numbers would describe chance.
 FEWEST = 20
 BINS = 10
 # A weak pull towards no change (log temperature 0, shift 0).
@@ -26,11 +26,11 @@ _PULL = 0.01
 
 @dataclass(frozen=True)
 class Calibration:
-    """Temperature, shift and cost, and the error before (`ece_before`) on the candidates they were fitted to."""
+    """Temperature, shift, weights of the evidence; the error before (`ece_before`) on the candidates they fit."""
 
     temperature: float = 1.0
     shift: float = 0.0
-    cost: float = 0.0
+    evidence: Mapping[str, float] = field(default_factory=dict)
     n_true: int = 0
     n_false: int = 0
     ece_before: float = float("nan")
@@ -50,34 +50,41 @@ def scores_and_truth(validated: Sequence[ValidatedScan]) -> tuple[np.ndarray, np
     return scores, true.astype(bool)
 
 
-def surroundings(validated: Sequence[ValidatedScan]) -> np.ndarray:
-    """Unevenness round each candidate of `scores_and_truth`; both lists run by falling score."""
-    kept = [(v.candidates, v.compared.result.ranking) for v in validated if v.compared.result.ranking is not None]
-    values = [
-        np.array([each[UNEVENNESS] for each in candidates.attributes])[ranking.true | ranking.false]
-        for candidates, ranking in kept
-    ]
-    return np.concatenate(values) if values else np.zeros(0)
+def evidence_of(validated: Sequence[ValidatedScan]) -> dict[str, np.ndarray]:
+    """The evidence of each candidate of `scores_and_truth`, by name; both lists run by falling score."""
+    values: dict[str, list[float]] = {name: [] for name in EVIDENCE}
+    for entry in validated:
+        ranking = entry.compared.result.ranking
+        if ranking is None:
+            continue
+        for attributes, judged in zip(entry.candidates.attributes, ranking.true | ranking.false, strict=True):
+            for name in EVIDENCE if judged else ():
+                values[name].append(float(attributes[name]))
+    return {name: np.array(numbers) for name, numbers in values.items()}
 
 
-def fit_calibration(scores: np.ndarray, true: np.ndarray, around: np.ndarray) -> Calibration:
-    """Temperature, shift and cost of uneven surroundings (``around``) that make the scores the most likely.
+def fit_calibration(scores: np.ndarray, true: np.ndarray, evidence: Mapping[str, np.ndarray]) -> Calibration:
+    """Temperature, shift and weights of the evidence that make the scores the most likely.
 
-    Platt's method with one more number.
+    Platt's method with more numbers. Fluid and uneven surroundings may only speak against a candidate: where they
+    speak for one it is by chance.
     """
     n_true, n_false = int(true.sum()), int((~true).sum())
     before = expected_calibration_error(scores, true)
     if min(n_true, n_false) < FEWEST:
         return Calibration(n_true=n_true, n_false=n_false, ece_before=before)
     logit = np.log(np.clip(scores, 1e-6, 1 - 1e-6) / np.clip(1 - scores, 1e-6, 1))
+    columns = np.array(list(evidence.values())).reshape(len(evidence), len(scores)).T
 
     def cost(x: np.ndarray) -> float:
-        z = logit * np.exp(-x[0]) + x[1] - x[2] * around
+        z = logit * np.exp(-x[0]) + x[1] + columns @ x[2:]
         return float(np.mean(np.logaddexp(0, np.where(true, -z, z))) + _PULL * np.sum(x[:2] ** 2))
 
-    bounds = [(None, None), (None, None), (0.0, MOST_UNEVENNESS_COST)]
-    log_temperature, shift, of_edges = minimize(cost, np.zeros(3), bounds=bounds).x
-    return Calibration(float(np.exp(log_temperature)), float(shift), round(float(of_edges), 4), n_true, n_false, before)
+    highest = [MOST_EVIDENCE if name == THICKNESS else 0.0 for name in evidence]
+    bounds = [(None, None), (None, None), *((-MOST_EVIDENCE, most) for most in highest)]
+    log_temperature, shift, *weights = minimize(cost, np.zeros(2 + len(evidence)), bounds=bounds).x
+    fitted = {name: round(float(weight), 4) for name, weight in zip(evidence, weights, strict=True)}
+    return Calibration(float(np.exp(log_temperature)), float(shift), fitted, n_true, n_false, before)
 
 
 def calibrated(weights: Mapping[str, Tensor], calibration: Calibration) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from scipy import ndimage
 from CMBNetLib.anatomy import find_anatomy
 from CMBNetLib.anatomy_bundle import anatomy_network
 from CMBNetLib.errors import InputError
+from CMBNetLib.evidence import fluid_of
 from CMBNetLib.files import atomic_output
 from CMBNetLib.grid import Grid
 from CMBNetLib.preparation import Prepared, prepare
@@ -29,7 +30,7 @@ from .truth import BACKGROUND, IGNORE, MICROBLEED, MIMIC
 MOST_CENTERS = 20_000
 # What lies further than this from the brain (mm) is not judged: the detector never looks there.
 REACH_MM = 3.0
-ARRAYS = ("image", "brain", "ventricles", "tissue", "lesions", "classes")
+ARRAYS = ("image", "brain", "ventricles", "tissue", "lesions", "classes", "fluid")
 KINDS = ("lesion", "mimic", "brain")
 _GRID_TOLERANCE_MM = 1e-2
 
@@ -47,6 +48,8 @@ class TrainingScan:
         0 background, 1 microbleed, 2 mimic, 255 not to be judged.
     lesions : ndarray of uint16
         One value for each microbleed, for validation.
+    fluid : Volume
+        Where no tissue is, on a grid of its own; see `CMBNetLib.evidence.fluid_of`.
     brain, ventricles, tissue : ndarray of uint8
         Masks; no ventricles where the brain mask came with the scan. Tissue is where microbleeds may be.
     centers : dict
@@ -66,6 +69,7 @@ class TrainingScan:
     centers: dict[str, np.ndarray]
     lesion_voxels: list[np.ndarray]
     ijk_to_ras: np.ndarray
+    fluid: Volume
 
     @property
     def slice_mm(self) -> float:
@@ -120,13 +124,14 @@ class ScanCache:
     def _prepare(self, entry: ScanEntry) -> None:
         info = self._path(entry, "info.json")
         info.unlink(missing_ok=True)
-        image, arrays = on_working_grid(entry, self._pixel_mm, self._thinnest_mm)
-        arrays["image"] = image.array.astype(np.float16)
+        image, fluid, arrays = on_working_grid(entry, self._pixel_mm, self._thinnest_mm)
+        arrays |= {"image": image.array.astype(np.float16), "fluid": fluid.array}
+        matrices = {"ijk_to_ras": image.ijk_to_ras.tolist(), "fluid_to_ras": fluid.ijk_to_ras.tolist()}
         for name, array in arrays.items():
             with atomic_output(self._path(entry, f"{name}.npy")) as temporary:
                 np.save(temporary, array)
         with atomic_output(info) as temporary:
-            temporary.write_text(json.dumps({"key": self._key(entry), "ijk_to_ras": image.ijk_to_ras.tolist()}))
+            temporary.write_text(json.dumps({"key": self._key(entry), **matrices}))
 
     def _open(self, entry: ScanEntry) -> TrainingScan:
         arrays = {name: np.load(self._path(entry, f"{name}.npy"), mmap_mode="r") for name in ARRAYS}
@@ -140,13 +145,14 @@ class ScanCache:
         return TrainingScan(
             entry, arrays["image"], arrays["classes"], arrays["lesions"], arrays["brain"], arrays["ventricles"],
             arrays["tissue"], centers, voxels_by_label(lesions), np.asarray(info["ijk_to_ras"]),
+            Volume(arrays["fluid"], np.asarray(info["fluid_to_ras"]), entry.scan_id),
         )  # fmt: skip
 
 
 def on_working_grid(
     entry: ScanEntry, pixel_mm: float, thinnest_slice_mm: float
-) -> tuple[Volume, dict[str, np.ndarray]]:
-    """A scan on the working grid, and the other arrays of `TrainingScan` by name.
+) -> tuple[Volume, Volume, dict[str, np.ndarray]]:
+    """A scan on the working grid, where in it no tissue is, and the other arrays of `TrainingScan` by name.
 
     Raises
     ------
@@ -154,7 +160,7 @@ def on_working_grid(
         A file cannot be used, label and image lie on different grids, or a prepared image has another pixel.
     """
     scan = read_volume(entry.image, whole=entry.brain is None)
-    prepared, ventricles = _prepared(entry, scan, pixel_mm, thinnest_slice_mm)
+    prepared, fluid, ventricles = _prepared(entry, scan, pixel_mm, thinnest_slice_mm)
     grid = prepared.image.grid
     lesions = _labels_on(entry, entry.label, scan, grid)
     classes = _labels_on(entry, entry.classes, scan, grid).astype(np.uint8)
@@ -166,15 +172,20 @@ def on_working_grid(
     if entry.tissue is not None:
         tissue &= _labels_on(entry, entry.tissue, scan, grid) > 0
     masks = {"brain": prepared.brain, "ventricles": ventricles, "tissue": tissue}
-    return prepared.image, {
+    return prepared.image, fluid, {
         **{name: mask.astype(np.uint8) for name, mask in masks.items()},
         "lesions": lesions,
         "classes": classes,
     }
 
 
-def _prepared(entry: ScanEntry, scan: Volume, pixel_mm: float, thinnest_slice_mm: float) -> tuple[Prepared, np.ndarray]:
-    """The scan as inference takes it, by the brain mask that came with it or as detection finds it; ventricles."""
+def _prepared(
+    entry: ScanEntry, scan: Volume, pixel_mm: float, thinnest_slice_mm: float
+) -> tuple[Prepared, Volume, np.ndarray]:
+    """The scan as inference takes it, by the brain mask that came with it or as detection finds it; fluid, ventricles.
+
+    Fluid is all that is outside of a mask that came with the scan.
+    """
     brain = read_labels(entry.brain) if entry.brain else None
     if entry.prepared and brain is not None:
         _check_pixel(entry, scan, pixel_mm)
@@ -185,7 +196,8 @@ def _prepared(entry: ScanEntry, scan: Volume, pixel_mm: float, thinnest_slice_mm
         anatomy = find_anatomy(scan, anatomy_network())
         prepared = prepare(scan, anatomy.brain, pixel_mm=pixel_mm, thinnest_slice_mm=thinnest_slice_mm)
         inside = ventricle_interior(anatomy, prepared.image)
-    return prepared, np.zeros(prepared.brain.shape, bool) if inside is None else inside
+    fluid = fluid_of(anatomy) if brain is None else brain.with_array((brain.array == 0).astype(np.uint8))
+    return prepared, fluid, np.zeros(prepared.brain.shape, bool) if inside is None else inside
 
 
 def voxels_by_label(labels: np.ndarray) -> list[np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from CMBNetEvaluationLib.pairs import Pair
 from CMBNetEvaluationLib.scan_evaluation import ComparedScan, EvaluationSettings, compare, join_ignored
 from CMBNetEvaluationLib.scan_result import Call
 from CMBNetLib.candidates import find_candidates
+from CMBNetLib.evidence import evidence, regraded
 from CMBNetLib.grid import Grid
 from CMBNetLib.inference import infer
 from CMBNetLib.network import AnisotropicUNet
 from CMBNetLib.progress import Progress
-from CMBNetLib.surroundings import less_likely_at_edges, unevenness
 from CMBNetLib.ventricles import less_likely
 from CMBNetTrainingLib.sources import MICROBLEED_KIND
 from CMBNetTrainingLib.training_scans import TrainingScan
@@ -29,7 +29,7 @@ from CMBNetTrainingLib.truth import IGNORE
 
 # Lowest score of a candidate that is kept, in validation and in the bundle.
 FLOOR = 0.05
-UNEVENNESS = "unevenness"
+NO_EVIDENCE: Mapping[str, float] = {}
 _CONNECTIVITY = 26
 
 
@@ -43,36 +43,48 @@ class ValidatedScan:
 
 
 def validate_scans(
-    network: AnisotropicUNet, scans: Iterable[TrainingScan], device: str, progress: Progress, cost: float = 0.0
+    network: AnisotropicUNet,
+    scans: Iterable[TrainingScan],
+    device: str,
+    progress: Progress,
+    weights: Mapping[str, float] = NO_EVIDENCE,
 ) -> list[ValidatedScan]:
-    """Detect in whole scans and match; ``cost`` is that of uneven surroundings."""
+    """Detect in whole scans and match; ``weights`` are those of the evidence."""
     validated = []
     for scan in scans:
         progress.check_cancelled()
-        candidates = candidates_of(network, scan, device, progress, cost)
+        candidates = candidates_of(network, scan, device, progress, weights)
         validated.append(ValidatedScan(scan, candidates, compare_scan(scan, candidates, FLOOR)))
     return validated
 
 
 def candidates_of(
-    network: AnisotropicUNet, scan: TrainingScan, device: str, progress: Progress, cost: float = 0.0
+    network: AnisotropicUNet,
+    scan: TrainingScan,
+    device: str,
+    progress: Progress,
+    weights: Mapping[str, float] = NO_EVIDENCE,
 ) -> LesionSet:
-    """The candidates of a scan down to `FLOOR`, as detection finds them, with the attribute `UNEVENNESS`."""
+    """The candidates of a scan down to `FLOOR`, as detection finds them; their evidence is in the attributes."""
     probability, _ = infer(network, scan.prepared(), device, progress)
-    return candidates_in(probability[0], scan, cost)
+    return candidates_in(probability[0], scan, weights)
 
 
-def candidates_in(probability: np.ndarray, scan: TrainingScan, cost: float = 0.0) -> LesionSet:
+def candidates_in(
+    probability: np.ndarray, scan: TrainingScan, weights: Mapping[str, float] = NO_EVIDENCE
+) -> LesionSet:
     """The candidates in a probability [k, j, i] of microbleed on the working grid of a scan."""
     prepared = scan.prepared()
     in_tissue = prepared.image.with_array(less_likely(probability, np.asarray(scan.ventricles) > 0))
-    found = less_likely_at_edges(find_candidates(in_tissue, prepared.brain, FLOOR), prepared.image, cost, FLOOR)
+    found = find_candidates(in_tissue, prepared.brain, FLOOR)
+    found = regraded(found, prepared.image, scan.fluid, weights, FLOOR)
     labels = found.labels.array.ravel()
     voxels = np.flatnonzero(labels)
     owner, scores = labels[voxels].astype(np.int64) - 1, np.array(found.scores)
     lesions = lesions_from_voxels(found.labels.grid, voxels, owner, scores=scores)
-    around = unevenness(found, prepared.image)
-    return replace(lesions, attributes=tuple({UNEVENNESS: float(value)} for value in around))
+    values = evidence(found, prepared.image, scan.fluid)
+    each = zip(*values.values(), strict=True)
+    return replace(lesions, attributes=tuple(dict(zip(values, map(float, row), strict=True)) for row in each))
 
 
 def compare_scan(scan: TrainingScan, candidates: LesionSet, threshold: float) -> ComparedScan:

@@ -28,12 +28,12 @@ from CMBNetLib.anatomy import find_anatomy
 from CMBNetLib.anatomy_bundle import anatomy_network
 from CMBNetLib.bundle import Bundle, find_bundle
 from CMBNetLib.candidates import find_candidates
+from CMBNetLib.evidence import fluid_of, regraded
 from CMBNetLib.grid import Grid
 from CMBNetLib.inference import infer
 from CMBNetLib.preparation import Prepared, normalise, prepare, slices_first, working_grid
 from CMBNetLib.progress import Progress
 from CMBNetLib.resources import resource_path
-from CMBNetLib.surroundings import less_likely_at_edges
 from CMBNetLib.volume import Volume, read_volume, resample_to, write_volume
 
 SHAPE, SPACING = (512, 512, 150), (0.45, 0.45, 1.0)
@@ -104,11 +104,11 @@ def whole_scan(scan: Volume, brain: Volume, bundle: Bundle) -> Prepared:
     return Prepared(image.with_array(normalise(image.array, mask)), mask)
 
 
-def microbleeds(prepared: Prepared, probability: np.ndarray, bundle: Bundle) -> np.ndarray:
+def microbleeds(prepared: Prepared, probability: np.ndarray, bundle: Bundle, fluid: Volume) -> np.ndarray:
     """(n, 3) RAS centres at `balanced`."""
     floor = bundle.floor_threshold
     found = find_candidates(prepared.image.with_array(probability), prepared.brain, floor)
-    found = less_likely_at_edges(found, prepared.image, bundle.unevenness_cost, floor)
+    found = regraded(found, prepared.image, fluid, bundle.evidence, floor)
     centers = []
     for number, score in enumerate(found.scores, 1):
         if score >= bundle.threshold("balanced"):
@@ -129,13 +129,14 @@ def measure() -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = write_volume(scan, Path(folder) / "large.nii.gz")
         end_to_end, memory, document = run_program(path, Path(folder) / "out")
-    brain = find_anatomy(scan, anatomy_network()).brain
+    anatomy = find_anatomy(scan, anatomy_network())
+    brain, fluid = anatomy.brain, fluid_of(anatomy)
     part = prepare(scan, brain, pixel_mm=bundle.pixel_mm, thinnest_slice_mm=bundle.thinnest_slice_mm)
     ours_s, ours = run_ours(bundle, part)
     whole = whole_scan(scan, brain, bundle)
     peer_s, peer = run_peer(bundle, whole)
-    a, b = microbleeds(part, ours, bundle), microbleeds(whole, peer, bundle)
-    undivided = microbleeds(part, run_undivided(bundle, part), bundle)
+    a, b = microbleeds(part, ours, bundle, fluid), microbleeds(whole, peer, bundle, fluid)
+    undivided = microbleeds(part, run_undivided(bundle, part), bundle, fluid)
     stages = ", ".join(f"{name} {seconds:.0f}" for name, seconds in document["timings_s"].items())
     return "\n".join(
         [

@@ -125,18 +125,18 @@ def test_calibration_lowers_the_error_of_overconfident_scores() -> None:
     logit = rng.normal(size=2000)
     true = rng.random(2000) < 1 / (1 + np.exp(-logit))
     scores = 1 / (1 + np.exp(-3 * logit - 1))
-    fitted = fit_calibration(scores, true, np.zeros(2000))
+    fitted = fit_calibration(scores, true, {})
     assert fitted.temperature == pytest.approx(3, rel=0.25)
     after = 1 / (1 + np.exp(-(3 * logit + 1) / fitted.temperature - fitted.shift))
     assert expected_calibration_error(after, true) < 0.04 < expected_calibration_error(scores, true)
 
 
-def test_calibration_finds_what_uneven_surroundings_cost() -> None:
+def test_calibration_finds_what_the_evidence_counts() -> None:
     rng = np.random.default_rng(0)
     logit, around = rng.normal(size=3000), rng.uniform(0, 2, 3000)
     true = rng.random(3000) < 1 / (1 + np.exp(-logit + 1.5 * around))
-    fitted = fit_calibration(1 / (1 + np.exp(-logit)), true, around)
-    assert fitted.cost == pytest.approx(1.5, rel=0.2)
-    # Where unevenness speaks for a microbleed, by chance, it costs nothing: it is not to be a reward.
+    fitted = fit_calibration(1 / (1 + np.exp(-logit)), true, {"unevenness": around, "thickness": -around / 2})
+    assert fitted.evidence["unevenness"] - fitted.evidence["thickness"] / 2 == pytest.approx(-1.5, rel=0.2)
+    # Where unevenness speaks for a microbleed, by chance, it counts nothing: it is not to be a reward.
     true = rng.random(3000) < 1 / (1 + np.exp(-logit - 1.5 * around))
-    assert fit_calibration(1 / (1 + np.exp(-logit)), true, around).cost == 0.0
+    assert fit_calibration(1 / (1 + np.exp(-logit)), true, {"fluid": around}).evidence == {"fluid": 0.0}
