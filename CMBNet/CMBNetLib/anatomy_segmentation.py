@@ -1,4 +1,4 @@
-"""Run the anatomy network on a scan: brain mask, tissue and side of every voxel of about 2 mm."""
+"""Run the anatomy network on a scan: its probabilities on voxels of 2 mm; brain mask, tissue and side on 1 mm."""
 
 from __future__ import annotations
 
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from .network_anatomy import AnatomyUNet
 
 
+# Voxels of the network's grid become so many along each axis: borders run between the middles of its voxels, and drawn
+# with whole ones a perfect segmentation has a mean Dice of .90, with these .95.
+FINER = 2
+
+
 @dataclass(frozen=True)
 class Segmentation:
     """What the network sees in a scan, on a grid along the scan's own axes in the order and sense nearest to R, A, S.
+
+    All edges of the grid are even.
 
     Attributes
     ----------
@@ -28,7 +35,7 @@ class Segmentation:
     tissue : Volume
         uint8 index into `network_anatomy.TISSUES` in the brain, 0 elsewhere.
     right : ndarray of bool, [k, j, i]
-        Right rather than left, by the network alone.
+        Right rather than left, by the network alone; alike within its own voxels.
     in_one_piece : float
         Share of all voxels taken for brain that the mask kept.
     certainty : float
@@ -46,18 +53,72 @@ def segment(scan: Volume, network: AnatomyUNet) -> Segmentation:
     """Brain, tissue and side of a magnitude scan of any orientation, voxel size and coverage."""
     coarse = coarse_head(scan, network.spec.voxel_mm)
     probability, right = _probabilities(anatomy_intensities(coarse.array), network)
-    inside = probability[1:OUTER_CSF].sum(0) > 0.5
-    brain = _one_piece(inside)
-    chosen = probability[1:OUTER_CSF].argmax(0) + 1
-    best = probability[1:OUTER_CSF].max(0)
-    count = int(inside.sum())
+    inside = probability[1:OUTER_CSF].sum(0)
+    kept = _one_piece(inside > 0.5)
+    count = int((inside > 0.5).sum())
+    box = _box_of(kept)
+    like = _finer_grid(coarse)
+    brain, tissue = np.zeros(like.array.shape, np.uint8), np.zeros(like.array.shape, np.uint8)
+    if kept.any():
+        fine, tissues = tuple(slice(FINER * s.start, FINER * s.stop) for s in box), (slice(1, OUTER_CSF), *box)
+        brain[fine] = _finer_brain(inside[box], kept[box])
+        tissue[fine] = np.where(brain[fine], _finer_tissue(probability[tissues]), 0)
     return Segmentation(
-        brain=coarse.with_array(brain.astype(np.uint8), name="brain"),
-        tissue=coarse.with_array(np.where(brain, chosen, 0).astype(np.uint8), name="tissue"),
-        right=right,
-        in_one_piece=float((brain & inside).sum()) / count if count else 0.0,
-        certainty=float(best[brain].mean()) if brain.any() else 0.0,
+        brain=like.with_array(brain, name="brain"),
+        tissue=like.with_array(tissue, name="tissue"),
+        right=repeated(right),
+        in_one_piece=float((kept & (inside > 0.5)).sum()) / count if count else 0.0,
+        certainty=float(probability[1:OUTER_CSF].max(0)[kept].mean()) if kept.any() else 0.0,
     )
+
+
+def repeated(coarse: np.ndarray) -> np.ndarray:
+    """Each voxel `FINER` times along each axis."""
+    for axis in range(3):
+        coarse = np.repeat(coarse, FINER, axis)
+    return coarse
+
+
+def _finer_grid(coarse: Volume) -> Volume:
+    """An empty volume of the same extent with finer voxels."""
+    matrix = coarse.ijk_to_ras.copy()
+    matrix[:3, :3] /= FINER
+    matrix[:3, 3] = coarse.ras_from_ijk(np.full((1, 3), (1 / FINER - 1) / 2))[0]
+    return Volume(np.zeros([FINER * n for n in coarse.array.shape], np.uint8), matrix, coarse.name)
+
+
+def _box_of(mask: np.ndarray) -> tuple[slice, slice, slice]:
+    """The box of a mask and two voxels round it."""
+    if not mask.any():
+        return (slice(0, 0),) * 3
+    k, j, i = (slice(max(0, s.start - 2), s.stop + 2) for s in ndimage.find_objects(mask.view(np.uint8))[0])
+    return k, j, i
+
+
+def _finer_brain(inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Where the interpolated probability is above a half, in and next to what was kept."""
+    near = repeated(ndimage.binary_dilation(kept))
+    return _without_holes((_interpolated(inside) > 0.5) & near)
+
+
+def _finer_tissue(probability: np.ndarray) -> np.ndarray:
+    """Index of the likeliest tissue, from 1, by interpolated probabilities (tissues, k, j, i)."""
+    best = _interpolated(probability[0])
+    chosen = np.ones(best.shape, np.uint8)
+    for index, values in enumerate(probability[1:], 2):
+        finer = _interpolated(values)
+        higher = finer > best
+        chosen[higher] = index
+        np.maximum(best, finer, out=best)
+    return chosen
+
+
+def _interpolated(values: np.ndarray) -> np.ndarray:
+    import torch
+    import torch.nn.functional as F
+
+    tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))[None, None]
+    return F.interpolate(tensor, scale_factor=FINER, mode="trilinear")[0, 0].numpy()
 
 
 def nearest_to_ras(volume: Volume) -> Volume:
@@ -129,4 +190,8 @@ def _one_piece(inside: np.ndarray) -> np.ndarray:
         sizes = np.bincount(labels.ravel())
         sizes[0] = 0
         inside = labels == sizes.argmax()
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in inside])
+    return _without_holes(inside)
+
+
+def _without_holes(mask: np.ndarray) -> np.ndarray:
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in mask])

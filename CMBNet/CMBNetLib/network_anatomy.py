@@ -17,7 +17,7 @@ BLOCK = 2  # voxels stacked into channels, per axis
 class AnatomySpec:
     """What has to be known to build the network again; stored in the bundle's metadata."""
 
-    filters: tuple[int, ...] = (24, 48, 96, 96)
+    filters: tuple[int, ...] = (32, 64, 96, 128)
     voxel_mm: float = 2.0
 
     def to_dict(self) -> dict[str, object]:
@@ -38,8 +38,8 @@ class AnatomyUNet(nn.Module):
         self.spec = spec
         f = spec.filters
         inputs = (BLOCK**3, *f[:-1])
-        # One convolution where voxels are many, two where they are few: a third of the time of pairs throughout.
-        counts = [1 if n < 2 else 2 for n in range(len(f))]
+        # One convolution where voxels are many, two where they are few.
+        counts = [2 if n else 1 for n in range(len(f))]
         self.down = nn.ModuleList(_convs(i, o, c) for i, o, c in zip(inputs, f, counts, strict=True))
         self.widen = nn.ModuleList(nn.Conv3d(f[n + 1], f[n], 1) for n in range(len(f) - 1))
         self.up = nn.ModuleList(_convs(f[n], f[n], 1 if n else 2) for n in range(len(f) - 1))
@@ -66,8 +66,17 @@ def _convs(inputs: int, outputs: int, count: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for n in range(count):
         layers.append(nn.Conv3d(outputs if n else inputs, outputs, 3, padding=1, bias=False))
-        layers += [nn.InstanceNorm3d(outputs, affine=True), nn.ReLU(inplace=True)]
+        layers += [OwnNorm(outputs, affine=True), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+class OwnNorm(nn.InstanceNorm3d):
+    """Instance norm; of a single volume by way of batch norm, which leaves its memory in order: a third of the time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > 1:
+            return super().forward(x)
+        return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
 
 
 def stack_cubes(x: Tensor) -> Tensor:

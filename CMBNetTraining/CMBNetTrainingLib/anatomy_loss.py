@@ -30,7 +30,7 @@ def anatomy_loss(network: AnatomyUNet, image: Tensor, tissue: Tensor, side: Tens
     features = network.features(image)
     rows = (judged[:, None] * (CLASSES + 1) + torch.arange(CLASSES + 1)).flatten()
     logits = F.conv3d(features, network.head.weight[rows], network.head.bias[rows])  # type: ignore[index]
-    logits = logits.unflatten(1, (len(judged), CLASSES + 1))
+    logits = logits.float().unflatten(1, (len(judged), CLASSES + 1))
     told = stack_cubes(tissue[:, None])[:, judged].long()
     sides = stack_cubes(side[:, None])[:, judged]
     return tissue_loss(logits[:, :, :CLASSES].transpose(1, 2), told) + SIDE_SHARE * side_loss(logits[:, :, -1], sides)

@@ -39,9 +39,13 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class AnatomyTraining:
-    """Settings of a run. Minutes are wall time over all calls; a batch is one patch."""
+    """Settings of a run. Minutes are wall time over all calls; a batch is one patch.
+
+    ``bfloat16`` halves the time of a step on CPUs that multiply it in hardware, and makes it longer on others.
+    """
 
     minutes: float = 80.0
+    bfloat16: bool = False
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-4
     warm_up: int = 150
@@ -96,7 +100,8 @@ class AnatomyRun:
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
         judged = torch.randperm(8, generator=torch.Generator().manual_seed(self.step))[:JUDGED]
-        loss = anatomy_loss(self.network, image[:, None], tissue, side, judged)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
+            loss = anatomy_loss(self.network, image[:, None], tissue, side, judged)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 3.0)
@@ -229,11 +234,12 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--validation", nargs="+", type=Path, required=True, help="label maps to validate on")
     parser.add_argument("--minutes", type=float, default=AnatomyTraining.minutes)
+    parser.add_argument("--bfloat16", action="store_true", help="faster on a CPU with AMX or AVX512-BF16")
     parser.add_argument("--bundle", type=Path, help="write the bundle here when training is over, with its figures")
     parser.add_argument("--license", type=Path, default=Path("LICENSE"), help="licence of the weights")
     parser.add_argument("--docs", type=Path, help="folder for log, settings and curve")
     args = parser.parse_args()
-    train(args.maps, args.validation, args.output, AnatomyTraining(minutes=args.minutes))
+    train(args.maps, args.validation, args.output, AnatomyTraining(args.minutes, args.bfloat16))
     if args.bundle is not None:
         from CMBNetTrainingLib.anatomy_export import build
         from CMBNetTrainingLib.anatomy_scans import make_scans

@@ -77,7 +77,7 @@ def test_metadata_that_describe_no_anatomy_model_are_refused(
 
 
 def test_weights_of_another_size_are_refused_by_name(folder: Path) -> None:
-    change(folder, network=AnatomySpec(filters=(24, 48, 96, 64)).to_dict())
+    change(folder, network=AnatomySpec(filters=(32, 64, 96, 64)).to_dict())
     with pytest.raises(BundleError, match=r"tensor 'down\.3"):
         load_anatomy_bundle(folder).load_network()
 

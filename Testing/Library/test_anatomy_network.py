@@ -9,7 +9,7 @@ import torch
 from CMBNetLib.anatomy_checks import doubts_about, doubts_about_tissues
 from CMBNetLib.anatomy_input import anatomy_intensities
 from CMBNetLib.anatomy_regions import distance_from_midplane, region_map
-from CMBNetLib.anatomy_segmentation import Segmentation, coarse_head, nearest_to_ras
+from CMBNetLib.anatomy_segmentation import FINER, Segmentation, coarse_head, nearest_to_ras, repeated
 from CMBNetLib.anatomy_tissues import TISSUES
 from CMBNetLib.location import decode_region
 from CMBNetLib.network_anatomy import AnatomySpec, AnatomyUNet, stack_cubes, unstack_cubes
@@ -17,6 +17,7 @@ from CMBNetLib.volume import Volume
 
 SMALL = AnatomySpec(filters=(4, 4, 4, 4))
 SHAPE = (60, 80, 70)
+OWN = (slice(None, None, FINER),) * 3  # the first of each of the network's voxels
 
 
 def test_stacking_and_unstacking_are_inverse() -> None:
@@ -69,19 +70,23 @@ def test_a_coarse_voxel_is_the_mean_of_what_lies_in_it() -> None:
 
 
 def seen(tilt: float = 0.0, certainty: float = 0.9, in_one_piece: float = 1.0) -> Segmentation:
-    """An ellipsoid of white matter with a cortex; the plane between the sides leans by ``tilt`` voxels a voxel."""
+    """An ellipsoid of white matter with a cortex; the plane between the sides leans by ``tilt`` voxels a voxel.
+
+    Places below are those of the network's voxels of 2 mm.
+    """
     k, j, i = np.indices(SHAPE)
     radius = np.sqrt(((k - 30) / 26) ** 2 + ((j - 40) / 36) ** 2 + ((i - 35) / 30) ** 2)
     tissue = np.where(radius < 0.8, TISSUES.index("white_matter"), TISSUES.index("cortex")) * (radius < 1)
     tissue[radius < 0.15] = TISSUES.index("brainstem")
-    grid = Volume(tissue.astype(np.uint8), np.diag([2.0, 2.0, 2.0, 1.0]), "seen")
-    right = i - 35 > tilt * (k - 30)
+    tissue = repeated(tissue.astype(np.uint8))
+    grid = Volume(tissue, np.eye(4), "seen")
+    right = repeated(i - 35 > tilt * (k - 30))
     return Segmentation(grid.with_array((tissue > 0).astype(np.uint8)), grid, right, in_one_piece, certainty)
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.2, -0.35])
 def test_the_midplane_is_found_however_it_leans(tilt: float) -> None:
-    offset = distance_from_midplane(seen(tilt))
+    offset = distance_from_midplane(seen(tilt))[OWN]
     k, _, i = np.indices(SHAPE)
     truth = 2 * (i - 35.5 - tilt * (k - 30)) / np.hypot(1, tilt)
     assert np.abs(offset - truth).max() < 2.0
@@ -89,19 +94,19 @@ def test_the_midplane_is_found_however_it_leans(tilt: float) -> None:
 
 def test_a_few_wrong_sides_do_not_move_the_midplane() -> None:
     right = seen()
-    right.right[20:30, 20:60, 50:60] = False
+    right.right[40:60, 40:120, 100:120] = False
     assert np.abs(distance_from_midplane(right) - distance_from_midplane(seen())).max() < 0.5
-    codes = region_map(right).array
+    codes = region_map(right).array[OWN]
     assert decode_region(int(codes[25, 40, 55]))[1] == "right"
 
 
 def test_the_region_map_names_structure_and_side() -> None:
-    codes = region_map(seen()).array
+    codes = region_map(seen()).array[OWN]
     assert decode_region(int(codes[30, 40, 35]))[:2] == ("brainstem", "midline")
     assert decode_region(int(codes[30, 40, 8])) == ("cortex", "left")
     assert decode_region(int(codes[30, 40, 62])) == ("cortex", "right")
     assert decode_region(int(codes[30, 60, 36])) == ("corpus_callosum", "midline")
-    assert ((codes > 0) == (seen().brain.array > 0)).all()
+    assert ((codes > 0) == (seen().brain.array[OWN] > 0)).all()
 
 
 def test_a_good_segmentation_raises_no_doubt() -> None:
@@ -119,5 +124,5 @@ def test_each_fault_is_told() -> None:
     nothing = seen()
     nothing.brain.array[:] = 0
     assert "0 ml" in doubts_about(nothing, None)[0]
-    elsewhere = seen().brain.with_array(np.roll(seen().brain.array, 35, axis=1))
+    elsewhere = seen().brain.with_array(np.roll(seen().brain.array, 70, axis=1))
     assert "agrees little" in doubts_about(seen(), elsewhere)[0]
