@@ -26,7 +26,7 @@ STACK = 2  # in-plane pixels stacked per axis
 class NetworkSpec:
     """What has to be known to build the network again; stored in the bundle's metadata."""
 
-    filters: tuple[int, ...] = (16, 32, 64, 96)
+    filters: tuple[int, ...] = (24, 48, 80, 112)
     classes: int = len(CLASSES)
     pixel_mm: float = 0.5
 

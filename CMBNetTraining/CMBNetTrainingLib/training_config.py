@@ -29,7 +29,7 @@ CRITERIA = ("froc", "average_precision", "best_f1", "sensitivity_at_1", "sensiti
 class NetworkConfig:
     """The network. `classes` 3 tells mimics from background; 2 does not. `filters`: one number a level."""
 
-    filters: tuple[int, ...] = (16, 32, 64, 96)
+    filters: tuple[int, ...] = (24, 48, 80, 112)
     classes: int = 3
     pixel_mm: float = PIXEL_MM
     thinnest_slice_mm: float = THINNEST_SLICE_MM

@@ -15,7 +15,7 @@ from CMBNetEvaluationLib.gallery import Gallery
 from CMBNetEvaluationLib.lesions import LesionSet, lesions_from_mask, lesions_from_voxels
 from CMBNetEvaluationLib.pairs import Pair
 from CMBNetEvaluationLib.scan_evaluation import ComparedScan, EvaluationSettings, compare, join_ignored
-from CMBNetEvaluationLib.scan_result import Call
+from CMBNetEvaluationLib.scan_result import Call, ScanResult
 from CMBNetLib.candidates import find_candidates
 from CMBNetLib.evidence import evidence, regraded
 from CMBNetLib.grid import Grid
@@ -94,6 +94,11 @@ def compare_scan(scan: TrainingScan, candidates: LesionSet, threshold: float) ->
     pair = pair_of(scan)
     result = compare(pair, called, reference, EvaluationSettings(threshold=threshold, floor=FLOOR), ranked=candidates)
     return ComparedScan(result, called, reference)
+
+
+def results_at(validated: Sequence[ValidatedScan], threshold: float) -> list[ScanResult]:
+    """The scans with what is called from ``threshold`` on."""
+    return [compare_scan(v.scan, v.candidates, threshold).result for v in validated]
 
 
 def reference_of(scan: TrainingScan, grid: Grid | None) -> LesionSet:

@@ -72,6 +72,8 @@ def test_the_card_tells_of_strata_and_of_further_scans(run: Path, tmp_path: Path
     assert "all of them synthetic" in card
     assert "| all | 2 | 16 |" in card
     assert "| phantom | 3 | 12 | balanced |" in card
+    by_contrast = card[card.index("By contrast") :].split("\n\n")[1].splitlines()[2:]
+    assert sum(int(line.split("|")[2]) for line in by_contrast) == 16
     alone = export_run(run, tmp_path / "alone", Progress())
     assert alone.operating_points == bundle.operating_points
     assert "phantom" not in (alone.folder / MODEL_CARD).read_text()

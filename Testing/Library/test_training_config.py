@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from CMBNetLib.bundle import find_bundle
 from CMBNetLib.errors import InputError
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import Volume, read_labels, write_volume
@@ -32,6 +33,11 @@ def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
     content = {"batch": 6, "network": {"filters": [8, 16]}, "phases": [{"name": "a", "mix": {"real": 1}}]}
     assert read_config(toml) == read_config(written(tmp_path / "c.json", content))
     assert read_config(toml).phases[0].mix == {"real": 1.0}
+
+
+def test_the_shipped_model_fits_the_network_that_is_trained_by_default() -> None:
+    filters = find_bundle().metadata["cmbnet"]["network"]["filters"]
+    assert list(PRESETS["finetune"].network.filters) == list(PRESETS["default"].network.filters) == filters
 
 
 def test_a_configuration_survives_its_json() -> None:
