@@ -28,7 +28,7 @@ from CMBNetLib.errors import BundleError, InputError
 from CMBNetLib.resources import resource_path, user_models_dir
 
 MOST_WEIGHT_BYTES = 4_000_000
-MOST_PARAMETERS = 1_500_000
+MOST_PARAMETERS = 2_000_000
 
 
 @pytest.fixture

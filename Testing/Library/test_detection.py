@@ -89,7 +89,8 @@ def test_how_a_scan_is_stored_changes_nothing(other) -> None:  # type: ignore[no
     assert len(result.microbleeds) == len(found().microbleeds)
     assert max(distances(result)) < 1.5
     for a, b in zip(result.microbleeds, found().microbleeds, strict=True):
-        assert a.score == pytest.approx(b.score, abs=0.02)
+        # The grid of the anatomy begins at the scan's first voxel, so the share of fluid near a spot may differ.
+        assert a.score == pytest.approx(b.score, abs=0.04)
 
 
 def test_an_oblique_scan_gives_the_same_places() -> None:
