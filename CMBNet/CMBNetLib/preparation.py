@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from .anatomy_segmentation import nearest_to_ras
 from .errors import InputError
 from .grid import Grid
 from .volume import Volume, resample_to
@@ -61,7 +62,8 @@ def prepare(
     InputError
         The mask is empty, or the scan is black in it.
     """
-    turned = slices_first(scan)
+    # The network is not the same to all orders of voxels: whatever way a scan is stored, it sees the same.
+    turned = slices_first(nearest_to_ras(scan))
     grid = working_grid(turned, brain, pixel_mm, thinnest_slice_mm)
     source = _crop(turned, grid)
     image = resample_to(_smoothed(source, grid.spacing_mm), grid, interpolation="linear")
