@@ -11,7 +11,7 @@ from scipy import ndimage
 from .anatomy_input import anatomy_intensities
 from .anatomy_tissues import OUTER_CSF
 from .grid import Grid
-from .volume import Volume, resample_to
+from .volume import Volume, nearest_to_ras, resample_to
 
 if TYPE_CHECKING:
     from .network_anatomy import AnatomyUNet
@@ -56,10 +56,10 @@ def segment(scan: Volume, network: AnatomyUNet) -> Segmentation:
     inside = probability[1:OUTER_CSF].sum(0)
     kept = _one_piece(inside > 0.5)
     count = int((inside > 0.5).sum())
-    box = _box_of(kept)
     like = _finer_grid(coarse)
     brain, tissue = np.zeros(like.array.shape, np.uint8), np.zeros(like.array.shape, np.uint8)
     if kept.any():
+        box = _box_of(kept)
         fine, tissues = tuple(slice(FINER * s.start, FINER * s.stop) for s in box), (slice(1, OUTER_CSF), *box)
         brain[fine] = _finer_brain(inside[box], kept[box])
         tissue[fine] = np.where(brain[fine], _finer_tissue(probability[tissues]), 0)
@@ -89,8 +89,6 @@ def _finer_grid(coarse: Volume) -> Volume:
 
 def _box_of(mask: np.ndarray) -> tuple[slice, slice, slice]:
     """The box of a mask and two voxels round it."""
-    if not mask.any():
-        return (slice(0, 0),) * 3
     k, j, i = (slice(max(0, s.start - 2), s.stop + 2) for s in ndimage.find_objects(mask.view(np.uint8))[0])
     return k, j, i
 
@@ -119,28 +117,6 @@ def _interpolated(values: np.ndarray) -> np.ndarray:
 
     tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))[None, None]
     return F.interpolate(tensor, scale_factor=FINER, mode="trilinear")[0, 0].numpy()
-
-
-def nearest_to_ras(volume: Volume) -> Volume:
-    """The same volume with i, j, k in the order and sense nearest to R, A, S (a view, nothing is sampled)."""
-    order = _axes_near_ras(volume.direction)
-    matrix = volume.ijk_to_ras.copy()
-    matrix[:, :3] = matrix[:, order]
-    array = volume.array.transpose([2 - axis for axis in reversed(order)])
-    for new in range(3):
-        if matrix[new, new] < 0:
-            matrix[:, 3] += matrix[:, new] * (array.shape[2 - new] - 1)
-            matrix[:, new] *= -1
-            array = np.flip(array, 2 - new)
-    return Volume(array, matrix, volume.name, dict(volume.metadata))
-
-
-def _axes_near_ras(direction: np.ndarray) -> list[int]:
-    """Which axis goes most along R, A and S: the permutation with the largest sum of cosines."""
-    from itertools import permutations
-
-    size = np.abs(direction)
-    return list(max(permutations(range(3)), key=lambda order: sum(size[row, axis] for row, axis in enumerate(order))))
 
 
 def coarse_head(scan: Volume, voxel_mm: float) -> Volume:

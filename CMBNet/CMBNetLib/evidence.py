@@ -1,8 +1,8 @@
 """What speaks for or against a candidate beside its peak: its surroundings, the fluid near it, the slices of the scan.
 
 Calcifications, vessels and folds of the surface lie where tissue, fluid and bone meet; a dark spot in even tissue is
-likelier a microbleed. The network sees that too, but judges each voxel, and from 20 mm at most; this looks at the
-candidate as a whole. How much each number counts stands in the bundle, fitted with the calibration of the scores.
+likelier a microbleed. The network sees that too, but judges each voxel; this looks at the candidate as a whole. How
+much each number counts stands in the bundle, fitted with the calibration of the scores.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def _locate_one(point: np.ndarray, regions: Volume) -> Location:
     if near.size and is_tissue.mean() >= TISSUE_SHARE:
         return _majority(near[is_tissue], near.size)
     if near.size and not np.isin(near % 64, ANATOMY.index("ventricle")).any():
-        # No microbleed lies in a sulcus: at a voxel of 2 mm its cortex may have been taken for the fluid beside it.
+        # No microbleed lies in a sulcus: its cortex may have been taken for the fluid beside it.
         tissue = _tissue(codes)
         if tissue.any():
             closest = np.argmin(np.where(tissue, distances, np.inf))

@@ -71,7 +71,7 @@ def _convs(inputs: int, outputs: int, count: int) -> nn.Sequential:
 
 
 class OwnNorm(nn.InstanceNorm3d):
-    """Instance norm; of a single volume by way of batch norm, which leaves its memory in order: a third of the time."""
+    """Instance norm; of a single volume by way of batch norm, which leaves its memory in order."""
 
     def forward(self, x: Tensor) -> Tensor:
         if len(x) > 1:

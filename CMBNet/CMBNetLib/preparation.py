@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from .anatomy_segmentation import nearest_to_ras
 from .errors import InputError
 from .grid import Grid
-from .volume import Volume, resample_to
+from .volume import Volume, nearest_to_ras, resample_to
 
 PIXEL_MM = 0.5
 # Slices thinner than this are averaged down to it; thicker ones stay as they are, because interpolating thick slices

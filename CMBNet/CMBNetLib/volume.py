@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,3 +259,23 @@ def write_volume(volume: Volume, path: str | os.PathLike[str], *, dtype: np.dtyp
     with atomic_output(path) as temporary:
         sitk.WriteImage(image, os.fspath(temporary), useCompression=path.suffix.lower() != ".nii")
     return path
+
+
+def nearest_to_ras(volume: Volume) -> Volume:
+    """The same volume with i, j, k in the order and sense nearest to R, A, S (a view, nothing is sampled)."""
+    order = _axes_near_ras(volume.direction)
+    matrix = volume.ijk_to_ras.copy()
+    matrix[:, :3] = matrix[:, order]
+    array = volume.array.transpose([2 - axis for axis in reversed(order)])
+    for new in range(3):
+        if matrix[new, new] < 0:
+            matrix[:, 3] += matrix[:, new] * (array.shape[2 - new] - 1)
+            matrix[:, new] *= -1
+            array = np.flip(array, 2 - new)
+    return Volume(array, matrix, volume.name, dict(volume.metadata))
+
+
+def _axes_near_ras(direction: np.ndarray) -> list[int]:
+    """Which axis goes most along R, A and S: the permutation with the largest sum of cosines."""
+    size = np.abs(direction)
+    return list(max(permutations(range(3)), key=lambda order: sum(size[row, axis] for row, axis in enumerate(order))))

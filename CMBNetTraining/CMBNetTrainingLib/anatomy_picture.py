@@ -12,9 +12,8 @@ import numpy as np
 
 from CMBNetLib.anatomy import Anatomy, find_anatomy
 from CMBNetLib.anatomy_bundle import anatomy_network
-from CMBNetLib.anatomy_segmentation import nearest_to_ras
 from CMBNetLib.location import ANATOMY
-from CMBNetLib.volume import Volume, read_volume, resample_to
+from CMBNetLib.volume import Volume, nearest_to_ras, read_volume, resample_to
 
 COLOURS = {
     "cortex": "#c8a2c8",

@@ -41,7 +41,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 class AnatomyTraining:
     """Settings of a run. Minutes are wall time over all calls; a batch is one patch.
 
-    ``bfloat16`` halves the time of a step on CPUs that multiply it in hardware, and makes it longer on others.
+    ``bfloat16`` halves the time of a step on CPUs that multiply it in hardware.
     """
 
     minutes: float = 80.0

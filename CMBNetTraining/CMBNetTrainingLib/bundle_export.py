@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ TARGETS = {"sensitive": 2.0, "balanced": 0.5, "specific": 0.125}
 FAILURES = "failures.png"
 BEST = "best"
 LICENSE_TEXT = "These weights were trained by a user of SlicerCMBNet, who decides on their licence.\n"
+Measure = Callable[..., list[ValidatedScan]]
 _PREFERRED = ("froc", "average_precision", "best_f1", "sensitivity_at_2", "sensitivity_at_1", "loss")
 
 
@@ -97,17 +98,8 @@ def export_run(
         raise InputError("The run has no validation scan, so no operating point can be measured.")
     network = config.network
     further = read_manifests(checks) if checks else []
-    device = choose_device(config.device)
 
-    def measure(
-        tensors: dict[str, Tensor], entries: Sequence[ScanEntry], weights: Mapping[str, float] = NO_EVIDENCE
-    ) -> list[ValidatedScan]:
-        progress.stage("measure", f"Measuring on {len(entries)} scans")
-        scans = ScanCache(run / "cache", network.pixel_mm, network.thinnest_slice_mm).fill(entries, progress)
-        model = AnisotropicUNet(network_spec(network))
-        model.load_state_dict(tensors)
-        return validate_scans(model.eval(), scans, device, progress, weights)
-
+    measure = _measurer(config, run / "cache", progress)
     measurement, weights = _measured(measure, weights, held_out, calibrate)
     checked = measure(_full(half(weights)), further, measurement.calibration.evidence)
     measurement = replace(measurement, checks=checked)
@@ -123,6 +115,22 @@ def export_run(
     error = round(measurement.ece_after, 4) if measurement.calibration.is_fitted else None
     grading = Grading(FLOOR, measurement.points, measurement.calibration.evidence, error)
     return write_bundle(folder, weights, spec, network.thinnest_slice_mm, grading, text)
+
+
+def _measurer(config: TrainingConfig, cache: Path, progress: Progress) -> Measure:
+    """What validates tensors of the run's network on scans, with weights of the evidence."""
+    network, device = config.network, choose_device(config.device)
+
+    def measure(
+        tensors: dict[str, Tensor], entries: Sequence[ScanEntry], weights: Mapping[str, float] = NO_EVIDENCE
+    ) -> list[ValidatedScan]:
+        progress.stage("measure", f"Measuring on {len(entries)} scans")
+        scans = ScanCache(cache, network.pixel_mm, network.thinnest_slice_mm).fill(entries, progress)
+        model = AnisotropicUNet(network_spec(network))
+        model.load_state_dict(tensors)
+        return validate_scans(model.eval(), scans, device, progress, weights)
+
+    return measure
 
 
 def choose_points(validated: Sequence[ValidatedScan], measured_on: str) -> dict[str, OperatingPoint]:
@@ -147,7 +155,7 @@ def choose_points(validated: Sequence[ValidatedScan], measured_on: str) -> dict[
 
 
 def _measured(
-    measure: Any, weights: dict[str, Tensor], held_out: Sequence[ScanEntry], calibrate: bool
+    measure: Measure, weights: dict[str, Tensor], held_out: Sequence[ScanEntry], calibrate: bool
 ) -> tuple[Measurement, dict[str, Tensor]]:
     """Measure, calibrate where there is enough to go by, and measure what will be shipped."""
     described = _described(held_out)

@@ -3,8 +3,8 @@
     python Testing/Benchmarks/model_experiments.py COLLECTION -o RUNS [--steps 3000] [--only NAME ...] [--write]
 
 COLLECTION is what `cmbnet train default --label-maps ...` simulates (RUN/synthetic). A run that is there is not trained
-again. `--precision bfloat16` halves the time on CPUs that multiply it in hardware; a row of 3000 steps takes about ten
-minutes of a core there. `--write` puts the table into Docs/model_experiments.md. Needs the extra `training`.
+again. `--precision bfloat16` halves the time of a step on CPUs that multiply it in hardware. `--write` puts the table
+into Docs/model_experiments.md. Needs the extra `training`.
 """
 
 from __future__ import annotations

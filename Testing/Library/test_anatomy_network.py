@@ -9,11 +9,11 @@ import torch
 from CMBNetLib.anatomy_checks import doubts_about, doubts_about_tissues
 from CMBNetLib.anatomy_input import anatomy_intensities
 from CMBNetLib.anatomy_regions import distance_from_midplane, region_map
-from CMBNetLib.anatomy_segmentation import FINER, Segmentation, coarse_head, nearest_to_ras, repeated
+from CMBNetLib.anatomy_segmentation import FINER, Segmentation, coarse_head, repeated
 from CMBNetLib.anatomy_tissues import TISSUES
 from CMBNetLib.location import decode_region
 from CMBNetLib.network_anatomy import AnatomySpec, AnatomyUNet, stack_cubes, unstack_cubes
-from CMBNetLib.volume import Volume
+from CMBNetLib.volume import Volume, nearest_to_ras
 
 SMALL = AnatomySpec(filters=(4, 4, 4, 4))
 SHAPE = (60, 80, 70)
