@@ -16,12 +16,12 @@ from torch import Tensor
 from CMBNetLib.volume import Volume
 from CMBNetTrainingLib.anatomy_labels import region_map
 from CMBNetTrainingLib.rotation import rotation_kji
-from CMBNetTrainingLib.tissue import brain_of
+from CMBNetTrainingLib.tissue import FIRST_EXTRACEREBRAL_LABEL, brain_of
 
 # Air that opens to the outside is treated as water: the field is computed with periodic borders, and only the
 # enclosed cavities (sinuses, ears) disturb the brain from near by.
 OUTER_AIR = 1000
-SMALLEST_CAVITY_VOXELS = 1000  # 1 ml
+SMALLEST_PIECE_VOXELS = 1000  # 1 ml
 
 
 @dataclass(frozen=True)
@@ -63,22 +63,28 @@ def read_head_map(path: Path) -> HeadMap:
         to_ras = direction[axis, axis] * (-1 if axis < 2 else 1)
         if to_ras < 0:
             labels = np.flip(labels, 2 - axis)
-    labels = _without_bubbles(labels)
+    labels = _without_specks(labels)
     head = np.stack([ndimage.binary_fill_holes(s) for s in ndimage.binary_closing(labels > 0, iterations=3)])
     return HeadMap(np.where((labels == 0) & ~head, OUTER_AIR, labels).copy(), path.name.split(".")[0])
 
 
-def _without_bubbles(labels: np.ndarray) -> np.ndarray:
-    """Unlabelled specks take the label beside them; as air they would ruin the field like a hundred microbleeds."""
-    pieces, count = ndimage.label(labels == 0)
-    small = np.bincount(pieces.ravel(), minlength=count + 1) < SMALLEST_CAVITY_VOXELS
-    small[0] = False
-    specks = small[pieces]
+def _without_specks(labels: np.ndarray) -> np.ndarray:
+    """Small pieces of air, bone and other labels outside the brain take the label beside them.
+
+    They are noise of the label maps, hundreds in a head, and darken the scan like microbleeds that no truth knows of.
+    """
+    specks = np.zeros(labels.shape, bool)
+    for code in np.unique(labels):
+        if code == 0 or code >= FIRST_EXTRACEREBRAL_LABEL:
+            pieces, count = ndimage.label(labels == code, np.ones((3, 3, 3)))
+            small = np.bincount(pieces.ravel(), minlength=count + 1) < SMALLEST_PIECE_VOXELS
+            small[0] = False
+            specks |= small[pieces]
     # Inside the skull nothing is air at all, however large the gap between the labels.
     inside = ndimage.binary_closing(brain_of(labels), iterations=4)
     specks |= (labels == 0) & inside
-    nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-    return np.where(specks, labels[tuple(nearest)], labels)
+    nearest = ndimage.distance_transform_edt(specks, return_distances=False, return_indices=True)
+    return labels[tuple(nearest)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from CMBNetLib.anatomy import find_anatomy
 from CMBNetLib.anatomy_bundle import anatomy_network
@@ -21,6 +20,7 @@ from .collection import IMAGES, LABELS, write_json, write_text
 from .collection_splits import VALIDATION
 from .collection_tables import MANIFEST, csv_text
 from .implants import implant
+from .noise import noise_of
 from .protocol import THINNEST_2D_MM, Protocol
 from .source_scan import NEGATIVE, SYNTHETIC
 
@@ -29,8 +29,6 @@ TRUTH = "truth"
 USUAL_FIELD_T, USUAL_ECHO_MS = 3.0, 20.0
 # In-plane resolution that scanners acquire before they interpolate (mm); finer pixels are taken for zero-filled.
 USUAL_RESOLUTION_MM = 0.8
-# Norm of the filter of `noise_of`, and the median absolute value of a normal variable.
-_FILTER_NORM, _MEDIAN_OF_NORMAL = 6.0, 0.6745
 
 
 def implant_into(scan: Volume, count: int, seed: int) -> tuple[Volume, Volume, dict[str, Any]]:
@@ -78,19 +76,6 @@ def protocol_of(scan: Volume, snr: float) -> Protocol:
         # The tilt that gives the static field its direction in array axes; about the field itself any turn does.
         tilt_deg=(0.0, -float(np.degrees(np.arcsin(b_i))), float(np.degrees(np.arctan2(-b_j, b_k)))),
     )
-
-
-def noise_of(image: np.ndarray, brain: np.ndarray) -> float:
-    """Standard deviation of the noise in the brain, by a filter that is blind to smooth structure.
-
-    Source: Immerkaer, Fast noise variance estimation, CVIU 64 (1996). Interpolated scans give less than was acquired.
-    """
-    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)[None]
-    filtered = np.abs(ndimage.convolve(image.astype(np.float32), mask))
-    inner = ndimage.binary_erosion(brain, np.ones((1, 5, 5)))
-    # The median is not moved by edges of vessels as the mean is.
-    values = filtered[inner] if inner.any() else filtered
-    return float(np.median(values) / _MEDIAN_OF_NORMAL / _FILTER_NORM)
 
 
 def make_implanted(folder: Path, scans: Sequence[Path], count: int, copies: int, seed: int) -> list[dict[str, Any]]:

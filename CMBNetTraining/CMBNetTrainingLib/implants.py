@@ -15,6 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from CMBNetTrainingLib.acquisition import acquire, field_of, render, signal_of
+from CMBNetTrainingLib.noise import noise_of
 from CMBNetTrainingLib.painting import random_voxels
 from CMBNetTrainingLib.protocol import ECHO_TIMES_MS, Protocol
 from CMBNetTrainingLib.sources import (
@@ -141,7 +142,7 @@ def implant(
         out[box] = _dimmed(rng, out[box], factor[inner], noise)
         loss = np.zeros(image.shape, np.float32)
         loss[box] = 1 - factor[inner]
-        implants.append(_marked(number, source, Seen(out, loss, step), center.astype(float), labels))
+        implants.append(_marked(number, source, Seen(out, noise, out, loss, step), center.astype(float), labels))
     return out, labels, implants
 
 
@@ -181,7 +182,7 @@ def _marked(number: int, source: Source, seen: Seen, center: np.ndarray, labels:
     assert region is not None  # its centre lies in the scan
     mask, box, height = region
     diameter = ball_diameter(mask, seen.step_mm)
-    visible = is_microbleed_seen(seen.signal[box], mask, seen.loss[box], seen.step_mm)
+    visible = is_microbleed_seen(seen.within(box), mask)
     if visible:
         labels[box][mask] = number
     k, j, i = (float(c) for c in center)
@@ -213,7 +214,8 @@ def with_fresh_lesion(
     image[box] = (image[box] - BLACK) * part + BLACK
     loss = np.zeros(image.shape, np.float32)
     loss[box] = 1 - part
-    _mark(classes, source, Seen(image - BLACK, loss, np.asarray(spacing_mm)), center.astype(float))
+    seen = Seen(image, noise_of(image, tissue), image - BLACK, loss, np.asarray(spacing_mm))
+    _mark(classes, source, seen, center.astype(float))
     return image, classes
 
 
@@ -223,7 +225,7 @@ def _mark(classes: np.ndarray, source: Source, seen: Seen, center: np.ndarray) -
     if region is not None:
         mask, box, _ = region
         part = classes[box]
-        called = is_microbleed_seen(seen.signal[box], mask, seen.loss[box], seen.step_mm)
+        called = is_microbleed_seen(seen.within(box), mask)
         part[mask & (part != IGNORE)] = MICROBLEED if called else IGNORE
 
 

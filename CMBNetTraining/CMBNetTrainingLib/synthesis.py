@@ -7,7 +7,7 @@ microbleeds too; the relative loss of signal from one to the next is what the tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from CMBNetTrainingLib.sources import (
     paint_sources,
 )
 from CMBNetTrainingLib.tissue import brain_of, draw_tissue_table, iron_at
-from CMBNetTrainingLib.truth import MIMIC, Lesion, Seen, TruthMaps, mark_source, signal_loss
+from CMBNetTrainingLib.truth import IGNORE, MICROBLEED, MIMIC, Lesion, Seen, TruthMaps, mark_source, signal_loss
 from CMBNetTrainingLib.veins import vein_fraction
 
 BLOOD_R2STAR_PER_T = 25.0
@@ -72,6 +72,32 @@ class SyntheticScan:
     lesions: list[Lesion]
     decoys: list[Lesion]
     protocol: Protocol
+
+    def without_border(self, border: tuple[int, int, int]) -> SyntheticScan:
+        """The scan without so many voxels (k, j, i) on either side; what has its middle there is not to be judged."""
+        box = tuple(slice(n, size - n) for n, size in zip(border, self.image.shape, strict=True))
+        image, classes = self.image[box], self.classes[box].copy()
+        lesions, decoys = (_moved(each, border, image.shape) for each in (self.lesions, self.decoys))
+        instances, decoy_instances = _only(self.instances[box], lesions), _only(self.decoy_instances[box], decoys)
+        classes[(classes == MICROBLEED) & (instances == 0)] = IGNORE
+        return SyntheticScan(
+            image, classes, instances, decoy_instances, self.brain[box], self.labels[box], self.spacing_mm, lesions,
+            decoys, self.protocol,
+        )  # fmt: skip
+
+
+def _moved(lesions: list[Lesion], border: tuple[int, int, int], shape: tuple[int, ...]) -> list[Lesion]:
+    """Those whose middle lies in a grid of ``shape`` that begins ``border`` voxels further."""
+    moved = []
+    for lesion in lesions:
+        k, j, i = (float(x) - n for x, n in zip(lesion.center_kji, border, strict=True))
+        if all(-0.5 <= x < n - 0.5 for x, n in zip((k, j, i), shape, strict=True)):
+            moved.append(replace(lesion, center_kji=(k, j, i)))
+    return moved
+
+
+def _only(instances: np.ndarray, lesions: list[Lesion]) -> np.ndarray:
+    return np.where(np.isin(instances, [lesion.id for lesion in lesions]), instances, 0)
 
 
 def fine_grid(
@@ -224,16 +250,16 @@ def _assemble(
     veins = slices_of(fine.veins, physics.per_slice, protocol.slice_fill)
     maps.classes[(_on_pixels(veins.cpu().numpy(), full.shape) > VEIN_SHARE) & (labels < 500)] = MIMIC
     step = np.array([protocol.slice_spacing_mm, protocol.pixel_mm, protocol.pixel_mm])
+    level = max(float(clean[brain].mean()) if brain.any() else float(clean.mean()), 1e-6)
+    image = render(spoil(generator, full, level, protocol), protocol).cpu().numpy() / level
 
     def marked(sources: list[Source], before: np.ndarray, after: np.ndarray) -> list[Lesion]:
-        seen = Seen(after, signal_loss(before, after, brain), step)
+        seen = Seen(image, 1 / protocol.snr, after, signal_loss(before, after, brain), step)
         made = [mark_source(n, s, seen, maps, head, physics.block) for n, s in enumerate(sources, 1)]
         return [lesion for lesion in made if lesion is not None]
 
     seen_decoys = marked(decoys, bare, mimicking)
     seen_bleeds = marked(bleeds, mimicking, clean)
-    level = float(clean[brain].mean()) if brain.any() else float(clean.mean())
-    image = render(spoil(generator, full, level, protocol), protocol).cpu().numpy() / max(level, 1e-6)
     spacing = (protocol.pixel_mm, protocol.pixel_mm, protocol.slice_spacing_mm)
     return SyntheticScan(
         image, maps.classes, maps.microbleeds, maps.decoys, brain, labels, spacing, seen_bleeds, seen_decoys, protocol

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -34,6 +35,9 @@ from .whole_scans import FIELD_OF_VIEW_MM, as_volumes
 PARTIAL_SHARE, PARTIAL_HEIGHT_MM = 0.15, (85.0, 130.0)
 # The middle of a block lies this deep in the box that holds the brain, so that it has brain enough.
 BLOCK_MARGIN_MM = 12.0
+# The field is computed with periodic borders, so what lies at one end of the grid reaches into the other: so much is
+# simulated beyond what is kept, in a whole head along the slices only (air is all round it).
+BORDER_MM = 6.0
 DECOY_COLUMNS = ("id", "mimic", "x", "y", "z")
 TRUTH_COLUMNS = ("scan_id", "id", "kind", "x", "y", "z", "diameter_mm", "loss", "visible", "zone", "region")
 
@@ -118,9 +122,15 @@ def simulate(task: Task, device: str = "cpu") -> SyntheticScan:
     head = _head(Path(task.label_map))
     protocol = _protocol(rng, task)
     extent_mm, center = _part_of(rng, head, task.block_mm)
-    shape, spacing, per_slice = fine_grid(extent_mm, protocol, task.fine_mm)
+    slices = math.ceil(BORDER_MM / protocol.slice_spacing_mm)
+    pixels = math.ceil(BORDER_MM / protocol.pixel_mm) if task.block_mm else 0
+    height, depth, width = extent_mm
+    height += 2 * slices * protocol.slice_spacing_mm
+    depth, width = (size + 2 * pixels * protocol.pixel_mm for size in (depth, width))
+    shape, spacing, per_slice = fine_grid((height, depth, width), protocol, task.fine_mm)
     block = draw_block(rng, shape, spacing, center, protocol.slice_rotation)
-    return synthesize(rng, head, block, protocol, per_slice, task.microbleeds, device=device)
+    made = synthesize(rng, head, block, protocol, per_slice, task.microbleeds, device=device)
+    return made.without_border((slices, pixels, pixels))
 
 
 def _part_of(rng: np.random.Generator, head: HeadMap, block_mm: float) -> tuple[tuple[float, float, float], np.ndarray]:

@@ -105,7 +105,7 @@ class SynthesisConfig:
         Edge of the cubes that training scans are, anywhere in the brain: many more protocols in the same time. 0: whole
         heads, as validation scans are.
     microbleeds : float
-        Mean number of microbleeds of a scan; every fifth scan has none.
+        Mean number of microbleeds of a scan (of a block: with the border that is cut off); every fifth scan has none.
     fine_mm, pixel_mm : float
         Grid of the simulation, and in-plane pixel of the scans.
     slice_mm : tuple of float

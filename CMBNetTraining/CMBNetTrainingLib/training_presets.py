@@ -45,7 +45,7 @@ PRESETS = {
         sampling=SamplingConfig(hard=0.2, fresh_lesions=0.4),
         validation=ValidationConfig(every=1500, most_scans=4, mined_scans=40),
         synthesis=SynthesisConfig(
-            validation_maps=4, scans_per_map=60, validation_scans_per_map=8, block_mm=80.0, microbleeds=9.0,
+            validation_maps=4, scans_per_map=60, validation_scans_per_map=8, block_mm=68.0, microbleeds=9.0,
             # Thick slices are most of what clinics send, and the hardest.
             slice_mm=(0.8, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 2.5, 4.5, 6.0),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -17,6 +17,9 @@ BACKGROUND, MICROBLEED, MIMIC, IGNORE = 0, 1, 2, 255
 # this share of the ring round it is as dark (bone, a larger lesion), nobody can tell it from what it merges with.
 VISIBLE_LOSS, MOST_DARK_RING = 0.25, 0.5
 RING_MM = 1.5
+# Below this contrast, in standard deviations of the noise, nobody tells a spot from noise with certainty.
+# Source: the criterion of Rose, J Opt Soc Am 38 (1948) 196.
+CONTRAST_TO_NOISE = 5.0
 # Relative loss at which the outline of a weak source ends; that of a strong one lies at half of its peak.
 WEAKEST_OUTLINE = 0.12
 # Share of the brain's mean signal below which a place counts as dark before any lesion is there.
@@ -114,11 +117,68 @@ def ball_diameter(mask: np.ndarray, step_mm: np.ndarray) -> float:
     return float((6 / np.pi * mask.sum() * np.prod(step_mm)) ** (1 / 3))
 
 
-def is_microbleed_seen(signal: np.ndarray, mask: np.ndarray, loss: np.ndarray, step_mm: np.ndarray) -> bool:
-    """Whether a reader would call a dark region a microbleed; arguments as those of `is_set_off`."""
+@dataclass(frozen=True)
+class Seen:
+    """What a source is judged by; arrays are [k, j, i].
+
+    Attributes
+    ----------
+    image : ndarray
+        The finished scan, with its noise.
+    noise_sd : float
+        Standard deviation of the noise in ``image``.
+    signal : ndarray
+        The scan without noise, as far as that is known.
+    loss : ndarray
+        Relative loss of signal by the sources.
+    step_mm : ndarray
+        Size of a voxel (k, j, i).
+    """
+
+    image: np.ndarray
+    noise_sd: float
+    signal: np.ndarray
+    loss: np.ndarray
+    step_mm: np.ndarray
+
+    def within(self, box: tuple[slice, ...]) -> Seen:
+        """The same of a part of the scan."""
+        return replace(self, image=self.image[box], signal=self.signal[box], loss=self.loss[box])
+
+
+def is_microbleed_seen(seen: Seen, mask: np.ndarray) -> bool:
+    """Whether a reader would call a dark region of a box a microbleed."""
     small, large = DIAMETERS_MM
-    called = mask.any() and loss[mask].max() >= VISIBLE_LOSS and small <= ball_diameter(mask, step_mm) <= large
-    return bool(called) and is_set_off(signal, mask, loss, step_mm)
+    step_mm = seen.step_mm
+    called = mask.any() and seen.loss[mask].max() >= VISIBLE_LOSS and small <= ball_diameter(mask, step_mm) <= large
+    return (
+        bool(called)
+        and is_set_off(seen.signal, mask, seen.loss, step_mm)
+        and contrast_to_noise(seen.image, mask, step_mm, seen.noise_sd) >= CONTRAST_TO_NOISE
+    )
+
+
+def contrast_to_noise(image: np.ndarray, mask: np.ndarray, step_mm: np.ndarray, noise_sd: float) -> float:
+    """How much darker a region is than the ring round it in its largest slice, in standard deviations of the noise.
+
+    Parameters
+    ----------
+    image, mask
+        A box round the region, [k, j, i]: the finished scan, the region.
+    step_mm
+        Size of a voxel (k, j, i).
+    noise_sd
+        In the units of ``image``.
+    """
+    k = int(np.argmax(mask.sum(axis=(1, 2))))
+    ring = image[k][_ring(mask[k], step_mm)]
+    return float(np.median(ring) - image[k][mask[k]].mean()) / max(noise_sd, 1e-9) if ring.size else 0.0
+
+
+def _ring(inside: np.ndarray, step_mm: np.ndarray) -> np.ndarray:
+    """Round a region of a slice, a pixel off its edge."""
+    far = ndimage.distance_transform_edt(~inside, sampling=step_mm[1:])
+    return (far > step_mm[1:].max()) & (far <= step_mm[1:].max() + RING_MM)
 
 
 def is_set_off(image: np.ndarray, mask: np.ndarray, loss: np.ndarray, step_mm: np.ndarray) -> bool:
@@ -133,27 +193,17 @@ def is_set_off(image: np.ndarray, mask: np.ndarray, loss: np.ndarray, step_mm: n
     """
     k, *_ = np.unravel_index(np.argmax(np.where(mask, loss, -1.0)), mask.shape)
     signal, inside = image[k], mask[k]
-    far = ndimage.distance_transform_edt(~inside, sampling=step_mm[1:])
-    ring = signal[(far > step_mm[1:].max()) & (far <= step_mm[1:].max() + RING_MM)]
+    ring = signal[_ring(inside, step_mm)]
     darkest = float(signal[inside].min())
     without = float(np.median(signal[inside] / np.clip(1 - loss[k][inside], 1e-3, None)))
     return ring.size > 0 and float((ring < (darkest + without) / 2).mean()) <= MOST_DARK_RING
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Noise-free scan, [k, j, i]: signal with the sources, relative loss by them, voxel size (k, j, i) in mm."""
-
-    signal: np.ndarray
-    loss: np.ndarray
-    step_mm: np.ndarray
-
-
 def mark_source(number: int, source: Source, seen: Seen, maps: TruthMaps, head: HeadMap, block: Block) -> Lesion | None:
     """Write one source into the maps and describe it; None where it lies beyond the scan.
 
-    A microbleed that is too faint, too small or too large to be called, or that merges with something dark, is not to
-    be judged; a faint decoy is background.
+    A microbleed that is too faint, too small or too large to be called, that merges with something dark or drowns in
+    noise, is not to be judged; a faint decoy is background.
     """
     step_mm = seen.step_mm
     center = (np.array(source.center_mm) + block.spacing_mm / 2) / step_mm - 0.5
@@ -165,7 +215,7 @@ def mark_source(number: int, source: Source, seen: Seen, maps: TruthMaps, head: 
     diameter = ball_diameter(mask, step_mm)
     is_microbleed = source.kind == MICROBLEED_KIND
     if is_microbleed:
-        visible = is_microbleed_seen(seen.signal[box], mask, seen.loss[box], step_mm)
+        visible = is_microbleed_seen(seen.within(box), mask)
         maps.classes[box][mask] = MICROBLEED if visible else IGNORE
     elif visible := height >= VISIBLE_LOSS:
         # A microbleed beside a decoy stays one.

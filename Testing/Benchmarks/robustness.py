@@ -21,7 +21,7 @@ from CMBNetLib.anatomy import find_anatomy
 from CMBNetLib.bundle import find_bundle
 from CMBNetLib.detection import detect
 from CMBNetLib.volume import Volume, read_volume, resample_to, write_volume
-from CMBNetTrainingLib.implanted_scans import noise_of
+from CMBNetTrainingLib.noise import noise_of
 
 SAME_MM = 2.0
 OBLIQUE_DEG = 20.0

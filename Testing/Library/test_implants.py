@@ -11,8 +11,9 @@ import torch
 
 from CMBNetLib.cli import main
 from CMBNetLib.volume import read_labels, read_volume, write_volume
-from CMBNetTrainingLib.implanted_scans import implant_into, noise_of, protocol_of
+from CMBNetTrainingLib.implanted_scans import implant_into, protocol_of
 from CMBNetTrainingLib.implants import attenuations, implant, with_fresh_lesion
+from CMBNetTrainingLib.noise import noise_of
 from CMBNetTrainingLib.protocol import Protocol
 from CMBNetTrainingLib.sources import Source
 from CMBNetTrainingLib.training_manifest import read_manifests

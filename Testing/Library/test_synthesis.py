@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from CMBNetLib.taxonomy import load_taxonomy
+from CMBNetLib.volume import Volume, write_volume
 from CMBNetTrainingLib.acquisition import acquire, field_of, in_band, render, signal_of, spoil
 from CMBNetTrainingLib.decoys import FALX, HABITS, draw_decoys
-from CMBNetTrainingLib.head import Block, HeadMap, draw_block
+from CMBNetTrainingLib.head import OUTER_AIR, Block, HeadMap, draw_block, read_head_map
 from CMBNetTrainingLib.painting import paint
 from CMBNetTrainingLib.protocol import Protocol, draw_protocol
 from CMBNetTrainingLib.sources import Source, draw_microbleeds, paint_sources, source_points
@@ -22,6 +24,8 @@ from CMBNetTrainingLib.truth import (
     MICROBLEED,
     MIMIC,
     VISIBLE_LOSS,
+    Seen,
+    contrast_to_noise,
     is_microbleed_seen,
     is_set_off,
     visible_region,
@@ -239,11 +243,38 @@ def test_what_merges_with_something_dark_is_not_to_be_judged() -> None:
     assert is_set_off(tissue - loss, mask, loss, step)
     assert is_set_off(beside_bone * (1 - loss), mask, loss, step)
     assert not is_set_off(np.where(mask, 0.2, in_bone), mask, loss, step)
-    assert is_microbleed_seen(tissue - loss, mask, loss, step)
-    assert not is_microbleed_seen(1 - 0.2 * loss, mask, 0.2 * loss, step)
-    assert not is_microbleed_seen(tissue, np.zeros(mask.shape, bool), np.zeros(mask.shape), step)
+    seen = Seen(tissue - loss, 0.1, tissue - loss, loss, step)
+    assert is_microbleed_seen(seen, mask)
+    faint, nothing = 1 - 0.2 * loss, np.zeros(mask.shape)
+    assert not is_microbleed_seen(Seen(faint, 0.01, faint, 0.2 * loss, step), mask)
+    assert not is_microbleed_seen(Seen(tissue, 0.1, tissue, nothing, step), nothing > 0)
     speck = mask & (np.abs(k) + np.abs(j) + np.abs(i) <= 1)
-    assert not is_microbleed_seen(np.where(speck, 0.2, tissue), speck, np.where(speck, 0.8, 0.0), step)
+    dot = np.where(speck, 0.2, tissue)
+    assert not is_microbleed_seen(Seen(dot, 0.1, dot, np.where(speck, 0.8, 0.0), step), speck)
+    # The contrast is 0.8: five times a noise of 0.16.
+    assert is_microbleed_seen(replace(seen, noise_sd=0.15), mask)
+    assert not is_microbleed_seen(replace(seen, noise_sd=0.17), mask)
+
+
+def test_contrast_is_taken_in_the_finished_scan() -> None:
+    k, j, i = np.indices((5, 41, 41)) - np.array([2, 20, 20])[:, None, None, None]
+    step, mask = np.array([2.0, 0.5, 0.5]), np.hypot(2 * k, 0.5 * np.hypot(j, i)) <= 2
+    image = np.random.default_rng(0).normal(100.0, 4.0, mask.shape) - 40.0 * mask
+    assert contrast_to_noise(image, mask, step, 4.0) == pytest.approx(10.0, abs=0.6)
+
+
+def test_a_border_that_is_cut_off_leaves_image_and_truth_in_register() -> None:
+    made = make(n=30)
+    kept = made.without_border((4, 8, 8))
+    assert kept.image.shape == tuple(np.subtract(made.image.shape, (8, 16, 16)))
+    np.testing.assert_array_equal(kept.image, made.image[4:-4, 8:-8, 8:-8])
+    for lesion in kept.lesions:
+        before = next(each for each in made.lesions if each.id == lesion.id)
+        assert lesion.center_kji == pytest.approx(np.subtract(before.center_kji, (4, 8, 8)))
+        assert all(-0.5 <= x < n - 0.5 for x, n in zip(lesion.center_kji, kept.image.shape, strict=True))
+    assert 0 < len(kept.lesions) < len(made.lesions)
+    assert set(np.unique(kept.instances)) - {0} <= {lesion.id for lesion in kept.lesions if lesion.visible}
+    assert not np.any((kept.classes == MICROBLEED) & (kept.instances == 0))
 
 
 def test_calcifications_of_the_falx_lie_between_the_hemispheres() -> None:
@@ -280,3 +311,13 @@ def test_a_block_samples_its_center_in_the_middle() -> None:
     assert points[:, 1, 1, 1].tolist() == [10.0, 20.0, 30.0]
     assert points[:, 2, 1, 1].tolist() == [10.5, 20.0, 30.0]
     assert points[:, 1, 1, 0].tolist() == [10.0, 20.0, 29.5]
+
+
+def test_specks_of_bone_and_vessel_at_the_brain_are_noise_of_the_label_map(tmp_path: Path) -> None:
+    labels = small_head().labels.copy()
+    labels[labels == OUTER_AIR] = 0
+    for place, code in (((48, 48, 86), 515), ((48, 86, 48), 514), ((84, 48, 50), 516)):
+        labels[tuple(slice(x - 1, x + 1) for x in place)] = code
+    write_volume(Volume(labels, np.eye(4), "balls"), tmp_path / "balls_01.nii.gz")
+    read = read_head_map(tmp_path / "balls_01.nii.gz").labels
+    assert np.array_equal(read >= 500, small_head().labels >= 500)
