@@ -244,8 +244,8 @@ def table(rows: Sequence[Sequence[str]], entries: Sequence[ScanEntry], effort: E
         "",
         f"`python Testing/Benchmarks/model_experiments.py`: {effort.steps} steps from random weights each "
         f"({effort.precision}), "
-        f"{sum(e.role == NEGATIVE for e in entries if e.split == TRAIN)} blocks of 80 mm of twelve heads, measured on "
-        f"{len(effort.held_out(entries))} whole simulated scans of four other heads (all figures synthetic; 95 % "
+        f"{sum(e.role == NEGATIVE for e in entries if e.split == TRAIN)} blocks, measured on "
+        f"{len(effort.held_out(entries))} whole simulated scans of other heads (all figures synthetic; 95 % "
         "bootstrap over scans; one seed, so differences within the intervals mean nothing). The last column is the "
         "time of detection, core seconds a scan.",
         "",
