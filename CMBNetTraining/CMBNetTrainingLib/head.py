@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from CMBNetLib.volume import Volume
+from CMBNetLib.errors import InputError
+from CMBNetLib.volume import Volume, nearest_to_ras, read_labels
 from CMBNetTrainingLib.anatomy_labels import region_map
 from CMBNetTrainingLib.rotation import rotation_kji
 from CMBNetTrainingLib.tissue import FIRST_EXTRACEREBRAL_LABEL, brain_of
@@ -54,15 +54,16 @@ class HeadMap:
 
 
 def read_head_map(path: Path) -> HeadMap:
-    """Read a label map (FreeSurfer codes, 1 mm), turn it to RAS and mark the air outside the head."""
-    image = sitk.DICOMOrient(sitk.ReadImage(str(path)), "RAS")
-    labels = np.rint(sitk.GetArrayFromImage(image)).astype(np.int16)
-    # DICOMOrient's "RAS" in SimpleITK's LPS convention points from R to L etc.; flip to index order (S, A, R).
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    for axis in range(3):
-        to_ras = direction[axis, axis] * (-1 if axis < 2 else 1)
-        if to_ras < 0:
-            labels = np.flip(labels, 2 - axis)
+    """Read a label map (FreeSurfer codes, 1 mm), turn it to RAS and mark the air outside the head.
+
+    Raises
+    ------
+    InputError
+        The file is no label map, or has no code of the brain.
+    """
+    labels = np.ascontiguousarray(nearest_to_ras(read_labels(path)).array, np.int16)
+    if not brain_of(labels).any():
+        raise InputError(f"{path.name} has no label of the brain. Give a label map with FreeSurfer codes.")
     labels = _without_specks(labels)
     head = np.stack([ndimage.binary_fill_holes(s) for s in ndimage.binary_closing(labels > 0, iterations=3)])
     return HeadMap(np.where((labels == 0) & ~head, OUTER_AIR, labels).copy(), path.name.split(".")[0])

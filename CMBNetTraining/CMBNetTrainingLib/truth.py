@@ -17,8 +17,8 @@ BACKGROUND, MICROBLEED, MIMIC, IGNORE = 0, 1, 2, 255
 # this share of the ring round it is as dark (bone, a larger lesion), nobody can tell it from what it merges with.
 VISIBLE_LOSS, MOST_DARK_RING = 0.25, 0.5
 RING_MM = 1.5
-# Below this contrast, in standard deviations of the noise, nobody tells a spot from noise with certainty.
-# Source: the criterion of Rose, J Opt Soc Am 38 (1948) 196.
+# Below this contrast, in standard deviations of the noise, a spot is not told from noise with certainty. The number is
+# that of Rose, J Opt Soc Am 38 (1948) 196; he counts the area too, here the mean of the region has to reach it alone.
 CONTRAST_TO_NOISE = 5.0
 # Relative loss at which the outline of a weak source ends; that of a strong one lies at half of its peak.
 WEAKEST_OUTLINE = 0.12

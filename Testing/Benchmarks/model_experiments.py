@@ -74,7 +74,7 @@ class Experiment:
 
 
 EXPERIMENTS = (
-    Experiment("baseline", "recipe of the shipped model, a quarter of its weights, Dice and plain cross-entropy"),
+    Experiment("baseline", "recipe of the shipped model, a sixth of its weights, Dice and plain cross-entropy"),
     Experiment("flips", "the same network, mean over four flips in detection", weights_of="baseline", flips=FLIPS),
     Experiment("dots", "Gaussian dots painted into lesion-free blocks instead of simulated physics", dots=True),
     Experiment(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from CMBNetLib.errors import InputError
 from CMBNetLib.taxonomy import load_taxonomy
 from CMBNetLib.volume import Volume, write_volume
 from CMBNetTrainingLib.acquisition import acquire, field_of, in_band, render, signal_of, spoil
@@ -19,6 +20,8 @@ from CMBNetTrainingLib.painting import paint
 from CMBNetTrainingLib.protocol import Protocol, draw_protocol
 from CMBNetTrainingLib.sources import Source, draw_microbleeds, paint_sources, source_points
 from CMBNetTrainingLib.synthesis import SyntheticScan, fine_grid, synthesize
+from CMBNetTrainingLib.synthetic_collection import BORDER_MM
+from CMBNetTrainingLib.tissue import TISSUES
 from CMBNetTrainingLib.truth import (
     IGNORE,
     MICROBLEED,
@@ -263,6 +266,24 @@ def test_contrast_is_taken_in_the_finished_scan() -> None:
     assert contrast_to_noise(image, mask, step, 4.0) == pytest.approx(10.0, abs=0.6)
 
 
+def test_a_border_that_is_cut_off_takes_most_of_the_field_of_the_other_end_with_it() -> None:
+    """The upper half of a skull: periodic borders join its open end to its closed one."""
+    labels = small_head().labels
+    bone = np.where(labels == 515, TISSUES[515].chi_ppm, 0.0).astype(np.float32)
+    low, high, border = 48, 88, math.ceil(BORDER_MM)
+
+    def field(chi: np.ndarray) -> np.ndarray:
+        return field_of(torch.from_numpy(chi), np.ones(3), (1.0, 0.0, 0.0)).numpy()
+
+    in_brain = labels[[low, high - 1]] < 500
+    whole = field(np.pad(bone, 40))[40:-40, 40:-40, 40:-40][[low, high - 1]]
+    alone, cut = field(bone[low:high])[[0, -1]], field(bone[low - border : high + border])[[border, -border - 1]]
+    for end in range(2):
+        wrong, left = (np.quantile(np.abs(each - whole)[end][in_brain[end]], 0.99) for each in (alone, cut))
+        assert wrong > 0.25
+        assert left < 0.35 * wrong
+
+
 def test_a_border_that_is_cut_off_leaves_image_and_truth_in_register() -> None:
     made = make(n=30)
     kept = made.without_border((4, 8, 8))
@@ -321,3 +342,12 @@ def test_specks_of_bone_and_vessel_at_the_brain_are_noise_of_the_label_map(tmp_p
     write_volume(Volume(labels, np.eye(4), "balls"), tmp_path / "balls_01.nii.gz")
     read = read_head_map(tmp_path / "balls_01.nii.gz").labels
     assert np.array_equal(read >= 500, small_head().labels >= 500)
+
+
+def test_what_is_no_label_map_is_said(tmp_path: Path) -> None:
+    (tmp_path / "bad.nii.gz").write_text("not a map")
+    write_volume(Volume(np.full((8, 8, 8), 515, np.int16), np.eye(4), "bone"), tmp_path / "bone.nii.gz")
+    with pytest.raises(InputError, match="no NIfTI file"):
+        read_head_map(tmp_path / "bad.nii.gz")
+    with pytest.raises(InputError, match="FreeSurfer codes"):
+        read_head_map(tmp_path / "bone.nii.gz")
