@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import BundleError, InputError
+from .places import PLACES
 from .resources import resource_path, user_models_dir
 
 if TYPE_CHECKING:
@@ -268,8 +269,11 @@ def _check_values(ours: dict[str, Any]) -> None:
     spec, grid = ours["network"], ours["working_grid"]
     if spec["architecture"] != "AnisotropicUNet":
         raise ValueError(f"unknown architecture '{spec['architecture']}'")
-    if set(spec) != {"architecture", "filters", "classes", "pixel_mm"} or not 2 <= int(spec["classes"]) <= 8:
+    keys = {"architecture", "filters", "classes", "pixel_mm"}
+    if not keys <= set(spec) <= keys | {"places"} or not 2 <= int(spec["classes"]) <= 8:
         raise ValueError(f"network {spec}")
+    if spec.get("places", 0) not in (0, len(PLACES) - 1):
+        raise ValueError(f"{spec['places']} kinds of places; this version knows {len(PLACES) - 1}")
     filters = spec["filters"]
     if not 2 <= len(filters) <= MOST_LEVELS or not all(isinstance(n, int) and 1 <= n <= MOST_FILTERS for n in filters):
         raise ValueError(f"filters {filters}")

@@ -18,7 +18,8 @@ from .errors import BundleError, InputError
 from .evidence import fluid_of, regraded
 from .inference import Execution, infer
 from .location import locate
-from .preparation import Prepared, prepare
+from .places import prepare_with
+from .preparation import Prepared
 from .progress import Progress
 from .shape import measure_shapes
 from .ventricles import less_likely, ventricle_interior
@@ -181,8 +182,8 @@ class _Run:
 
     def _network(self, anatomy: Anatomy) -> tuple[Prepared, Volume, Execution]:
         with self._stage("prepare", "Preparing the scan"):
-            prepared = prepare(
-                self.scan, anatomy.brain, pixel_mm=self.bundle.pixel_mm, thinnest_slice_mm=self.bundle.thinnest_slice_mm
+            prepared = prepare_with(
+                self.scan, anatomy, pixel_mm=self.bundle.pixel_mm, thinnest_slice_mm=self.bundle.thinnest_slice_mm
             )
         start, end = _ENDS["prepare"], _ENDS["network"]
         with self._stage("network", "Looking for microbleeds"):

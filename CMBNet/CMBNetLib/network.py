@@ -29,6 +29,7 @@ class NetworkSpec:
     filters: tuple[int, ...] = (24, 48, 80, 112)
     classes: int = len(CLASSES)
     pixel_mm: float = 0.5
+    places: int = 0  # kinds of places the network is told beside the image; see `places`
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -73,7 +74,11 @@ CUBE, FLAT = (3, 3, 3), (1, 3, 3)
 
 
 class AnisotropicUNet(nn.Module):
-    """Logits (batch, classes, k, j, i) of normalised windows (batch, 1, k, j, i); j and i must be even."""
+    """Logits (batch, classes, k, j, i) of normalised windows (batch, 1, k, j, i); j and i must be even.
+
+    A network that is told places takes their map too, integers (batch, k, j, i) of `places.PLACES`; without it, all
+    are unknown to it.
+    """
 
     def __init__(self, spec: NetworkSpec):
         super().__init__()
@@ -81,7 +86,7 @@ class AnisotropicUNet(nn.Module):
         f = spec.filters
         # The finest level sees the slices' neighbours once on the way down and once on the way up; more cost a third
         # of the run time.
-        self.down = nn.ModuleList([ConvPair(STACK**2 + 1, f[0], (CUBE, FLAT))])
+        self.down = nn.ModuleList([ConvPair(STACK**2 + 1 + spec.places, f[0], (CUBE, FLAT))])
         self.up = nn.ModuleList([UpPair(f[0] + f[1], f[0], (FLAT, CUBE))])
         for level in range(1, len(f)):
             self.down.append(ConvPair(f[level - 1], f[level], (CUBE, CUBE)))
@@ -89,15 +94,24 @@ class AnisotropicUNet(nn.Module):
                 self.up.append(UpPair(f[level] + f[level + 1], f[level], (CUBE, CUBE)))
         self.head = nn.Conv3d(f[0], spec.classes * STACK**2, 1)
 
-    def forward(self, x: Tensor, slice_mm: float) -> Tensor:
-        fine = self.finest(x, slice_mm)
+    def forward(self, x: Tensor, slice_mm: float, places: Tensor | None = None) -> Tensor:
+        fine = self.finest(x, slice_mm, places)
         return self.logits(fine, self.coarser(fine, slice_mm))
 
-    def finest(self, x: Tensor, slice_mm: float) -> Tensor:
+    def finest(self, x: Tensor, slice_mm: float, places: Tensor | None = None) -> Tensor:
         """Features of the finest level on the way down, (b, filters[0], k, j / 2, i / 2)."""
         x = stack_pixels(x)
         spacing = torch.full_like(x[:, :1], slice_mm / 5.0)
-        return self.down[0](torch.cat([x, spacing], dim=1))
+        return self.down[0](torch.cat([x, spacing, *self._told(x, places)], dim=1))
+
+    def _told(self, x: Tensor, places: Tensor | None) -> list[Tensor]:
+        """One channel for each kind of place but the unknown, on the grid of the stacked pixels ``x``."""
+        if not self.spec.places:
+            return []
+        if places is None:
+            return [x.new_zeros((x.shape[0], self.spec.places, *x.shape[2:]))]
+        kinds = torch.arange(1, self.spec.places + 1, device=x.device)[:, None, None, None]
+        return [(places[:, None, :, ::STACK, ::STACK] == kinds).to(x.dtype)]
 
     def coarser(self, fine: Tensor, slice_mm: float) -> Tensor:
         """What all coarser levels make of the finest: features of the second finest level on the way up."""

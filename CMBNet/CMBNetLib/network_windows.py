@@ -65,6 +65,7 @@ class Evaluation:
         self.progress, self.on_fraction = progress, on_fraction
         self.shape, raster = prepared.brain.shape, network.raster(self.slice_mm)
         self.image = torch.from_numpy(_padded(prepared.image.array, raster))[None, None].to(device)
+        self.places = None if prepared.places is None else _on_device(prepared.places, raster, device)
         self.factors = network.plan(self.slice_mm)[0]
         wanted, most = _stacked(prepared.brain, raster), most_voxels // STACK**2
         self.down, self.up = windows_of(np.ones_like(wanted), most), windows_of(wanted, most, self.factors)
@@ -85,7 +86,9 @@ class Evaluation:
         fine: torch.Tensor | None = None
         for done, window in enumerate(self.down, 1):
             self.progress.check_cancelled()
-            part = self.network.finest(self.image[_all(_pixels(window.read))], self.slice_mm)
+            box = _all(_pixels(window.read))
+            told = None if self.places is None else self.places[box]
+            part = self.network.finest(self.image[box], self.slice_mm, told)
             if fine is None:
                 shape = (1, part.shape[1], *(s.stop for s in self.down[-1].keep))
                 fine = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last_3d)
@@ -138,6 +141,10 @@ def windows_of(wanted: np.ndarray, most_voxels: int, raster: tuple[int, int, int
 def _padded(image: np.ndarray, raster: tuple[int, int, int]) -> np.ndarray:
     """Edges made multiples of the raster by repeating the last voxel: patches in training are such multiples."""
     return np.pad(image, [(0, -n % step) for n, step in zip(image.shape, raster, strict=True)], mode="edge")
+
+
+def _on_device(places: np.ndarray, raster: tuple[int, int, int], device: str) -> torch.Tensor:
+    return torch.from_numpy(_padded(places, raster))[None].to(device)
 
 
 def _stacked(mask: np.ndarray, raster: tuple[int, int, int]) -> np.ndarray:

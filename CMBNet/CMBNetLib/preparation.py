@@ -33,10 +33,13 @@ class Prepared:
         float32 on the working grid, whose k axis runs across the slices; 0 is the brain's median, -2 is black.
     brain : ndarray of bool, [k, j, i]
         Brain mask on the same grid.
+    places : ndarray of uint8, [k, j, i], or None
+        Kinds of places (`places.PLACES`) on the same grid; None where nothing is known of them.
     """
 
     image: Volume
     brain: np.ndarray
+    places: np.ndarray | None = None
 
     @property
     def slice_mm(self) -> float:

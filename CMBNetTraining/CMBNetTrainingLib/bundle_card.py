@@ -38,7 +38,7 @@ candidate.
 ## Training
 
 {statement} (phases: {phases}; loss {loss}; augmentation {augmentation}; seed {seed}; checkpoint
-`{checkpoint}`).{init}
+`{checkpoint}`).{init}{places}
 
 ## Measurement
 
@@ -50,6 +50,11 @@ scans will be worse. Intervals: 95 %, bootstrap over scans.
 | operating point | threshold | sensitivity | precision | false positives a scan |
 |---|---|---|---|---|
 """
+
+_PLACES = """
+
+Beside the image the network is told the kind of tissue of every voxel, as the anatomy model names it; where that
+fails, nothing."""
 
 _FAILURES = """
 ## Known failures
@@ -80,6 +85,7 @@ def model_card(name: str, measurement: Measurement, training: Mapping[str, Any],
     head = _HEAD.format(
         name=name, statement=training["statement"], phases=", ".join(training["phases"]), loss=training["loss"],
         augmentation=training["augmentation"], seed=training["seed"], checkpoint=training["checkpoint"],
+        places=_PLACES if training["places"] else "",
         init=f" It began with the weights of {training['init']}." if training["init"] else "",
         described=measurement.described, lesions=lesions, calibrated=" and the calibration" if fitted else "",
         synthetic=", all of them synthetic" if simulated else "",

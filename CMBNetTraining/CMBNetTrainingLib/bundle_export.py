@@ -216,6 +216,7 @@ def _training_statement(config: TrainingConfig, entries: Sequence[ScanEntry], st
         "init": config.init,
         "loss": config.loss,
         "augmentation": config.augmentation,
+        "places": config.network.places,
         "statement": f"Trained on {told} scans for {step} steps",
     }
 

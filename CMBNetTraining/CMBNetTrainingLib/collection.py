@@ -18,7 +18,7 @@ from .collection_review import PICTURES_FOLDER, RECORDS, read_record
 from .scan_curation import CuratedScan
 
 WORK = ".work"
-IMAGES, LABELS, BRAINS, TISSUES = "images", "labels", "brains", "tissues"
+IMAGES, LABELS, BRAINS, PLACE_MAPS = "images", "labels", "brains", "places"
 DONE, FAILED = "done", "failed"
 # What an interrupted program leaves behind; see CMBNetLib.files.
 _PARTIAL = ".cmbnet-*"
@@ -45,7 +45,7 @@ class State:
 
 
 class Collection:
-    """A folder with ``images``, ``labels``, ``brains``, ``records``, ``pictures`` and ``.work``.
+    """A folder with ``images``, ``labels``, ``brains``, ``places``, ``records``, ``pictures`` and ``.work``.
 
     A scan is there when its state says so, which is written last: a program killed before that leaves a scan that will
     be done again, file by file with the same bytes.
@@ -71,6 +71,10 @@ class Collection:
         """Brain mask."""
         return self.folder / BRAINS / f"{scan_id}.nii.gz"
 
+    def places(self, scan_id: str) -> Path:
+        """Kinds of tissue (`CMBNetLib.places.PLACES`)."""
+        return self.folder / PLACE_MAPS / f"{scan_id}.nii.gz"
+
     def record(self, scan_id: str) -> Path:
         """Everything done to the scan."""
         return self.folder / RECORDS / f"{scan_id}.json"
@@ -81,7 +85,7 @@ class Collection:
 
     def begin(self) -> None:
         """Make the folders and remove what an interrupted program left."""
-        for name in (IMAGES, LABELS, BRAINS, RECORDS, PICTURES_FOLDER, WORK):
+        for name in (IMAGES, LABELS, BRAINS, PLACE_MAPS, RECORDS, PICTURES_FOLDER, WORK):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.sweep()
 
@@ -115,8 +119,10 @@ class Collection:
         self.remove(scan_id)
         write_volume(curated.prepared.image, self.image(scan_id), dtype=np.float32)
         write_volume(curated.labels, self.label(scan_id), dtype=np.uint16)
-        brain = curated.prepared.image.with_array(curated.prepared.brain.astype(np.uint8))
-        write_volume(brain, self.brain(scan_id))
+        prepared = curated.prepared
+        write_volume(prepared.image.with_array(prepared.brain.astype(np.uint8)), self.brain(scan_id))
+        assert prepared.places is not None  # curation finds the anatomy
+        write_volume(prepared.image.with_array(prepared.places), self.places(scan_id))
         for name, png in curated.pictures.items():
             with atomic_output(self.pictures(scan_id) / name) as temporary:
                 temporary.write_bytes(png)
@@ -131,14 +137,18 @@ class Collection:
     def remove(self, scan_id: str) -> None:
         """Remove all files of a scan, its state first."""
         self._state_path(scan_id).unlink(missing_ok=True)
-        for path in (self.record(scan_id), self.image(scan_id), self.label(scan_id), self.brain(scan_id)):
+        for path in self._files(scan_id):
             path.unlink(missing_ok=True)
         if self.pictures(scan_id).is_dir():
             shutil.rmtree(self.pictures(scan_id))
 
     def _complete(self, scan_id: str) -> bool:
-        files = (self.image(scan_id), self.label(scan_id), self.brain(scan_id), self.record(scan_id))
-        return all(path.is_file() for path in files)
+        return all(path.is_file() for path in self._files(scan_id))
+
+    def _files(self, scan_id: str) -> list[Path]:
+        """Those that every scan has, the record first."""
+        kinds = (self.record, self.image, self.label, self.brain, self.places)
+        return [kind(scan_id) for kind in kinds]
 
     def _state_path(self, scan_id: str) -> Path:
         return self.work / f"{scan_id}.state.json"

@@ -16,7 +16,7 @@ from CMBNetLib.errors import InputError
 from CMBNetLib.volume import Volume, nearest_to_ras, read_labels
 from CMBNetTrainingLib.anatomy_labels import region_map
 from CMBNetTrainingLib.rotation import rotation_kji
-from CMBNetTrainingLib.tissue import FIRST_EXTRACEREBRAL_LABEL, brain_of
+from CMBNetTrainingLib.tissue import EXTRACEREBRAL_CODES, FIRST_EXTRACEREBRAL_LABEL, TISSUES, brain_of
 
 # Air that opens to the outside is treated as water: the field is computed with periodic borders, and only the
 # enclosed cavities (sinuses, ears) disturb the brain from near by.
@@ -59,14 +59,25 @@ def read_head_map(path: Path) -> HeadMap:
     Raises
     ------
     InputError
-        The file is no label map, or has no code of the brain.
+        The file is no label map, has values that are no code, or no code of the brain.
     """
-    labels = np.ascontiguousarray(nearest_to_ras(read_labels(path)).array, np.int16)
-    if not brain_of(labels).any():
-        raise InputError(f"{path.name} has no label of the brain. Give a label map with FreeSurfer codes.")
-    labels = _without_specks(labels)
+    labels = nearest_to_ras(read_labels(path)).array
+    _check_codes(np.unique(labels), path.name)
+    labels = _without_specks(np.ascontiguousarray(labels, np.int16))
     head = np.stack([ndimage.binary_fill_holes(s) for s in ndimage.binary_closing(labels > 0, iterations=3)])
     return HeadMap(np.where((labels == 0) & ~head, OUTER_AIR, labels).copy(), path.name.split(".")[0])
+
+
+def _check_codes(codes: np.ndarray, name: str) -> None:
+    unknown = [int(code) for code in codes if code not in TISSUES and code not in EXTRACEREBRAL_CODES]
+    if unknown:
+        first = ", ".join(str(code) for code in unknown[:4])
+        raise InputError(
+            f"{name} has {len(unknown)} values that are no codes of tissue ({first}{' ...' if unknown[4:] else ''}). "
+            "Give a label map with FreeSurfer codes, not a scan; join parts of white matter (2/41) and cortex (3/42)."
+        )
+    if not brain_of(codes.astype(np.int16)).any():
+        raise InputError(f"{name} has no label of the brain. Give a label map with FreeSurfer codes.")
 
 
 def _without_specks(labels: np.ndarray) -> np.ndarray:

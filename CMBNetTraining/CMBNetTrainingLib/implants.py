@@ -142,7 +142,7 @@ def implant(
         out[box] = _dimmed(rng, out[box], factor[inner], noise)
         loss = np.zeros(image.shape, np.float32)
         loss[box] = 1 - factor[inner]
-        implants.append(_marked(number, source, Seen(out, noise, out, loss, step), center.astype(float), labels))
+        implants.append(_marked(number, source, Seen(out, noise, out, loss, brain, step), center.astype(float), labels))
     return out, labels, implants
 
 
@@ -214,7 +214,7 @@ def with_fresh_lesion(
     image[box] = (image[box] - BLACK) * part + BLACK
     loss = np.zeros(image.shape, np.float32)
     loss[box] = 1 - part
-    seen = Seen(image, noise_of(image, tissue), image - BLACK, loss, np.asarray(spacing_mm))
+    seen = Seen(image, noise_of(image, tissue), image - BLACK, loss, tissue, np.asarray(spacing_mm))
     _mark(classes, source, seen, center.astype(float))
     return image, classes
 

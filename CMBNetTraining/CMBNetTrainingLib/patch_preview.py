@@ -81,11 +81,11 @@ def _shown(
     thick: int,
     spacing_mm: tuple[float, float, float],
 ) -> Shown:
-    image, classes = (tensor.numpy() for tensor in maker.patch(draw, size, thick))
+    image, classes, places = (tensor.numpy() for tensor in maker.patch(draw, size, thick))
     variants = {"plain": (image, classes)}
     for name, change in changes.items():
         for time in range(TIMES):
-            changed = change(image, classes, draw.seed + time)
+            changed = change(image, classes, places, draw.seed + time)
             variants[f"{name} {time + 1}"] = (changed[0].numpy(), changed[1].numpy())
     return Shown(f"{maker.scans[draw.scan].entry.scan_id}, {draw.kind}", spacing_mm, variants)
 

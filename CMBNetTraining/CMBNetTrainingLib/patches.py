@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from CMBNetLib.network import pooling_plan
+from CMBNetLib.places import UNKNOWN
 from CMBNetTrainingLib.training_config import NetworkConfig, PhaseConfig, SamplingConfig
 from CMBNetTrainingLib.training_scans import TrainingScan
 from CMBNetTrainingLib.truth import IGNORE
@@ -67,6 +70,25 @@ class Draw:
     scan: int
     kind: str
     seed: int
+
+
+class Patches(NamedTuple):
+    """Patches to learn from, (b, k, j, i): images (float32), classes and places (uint8); their slice spacing."""
+
+    images: Tensor
+    classes: Tensor
+    places: Tensor
+    slice_mm: float
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What is cut out of a scan, [k, j, i]: image (float32), classes, mask of tissue and places (uint8)."""
+
+    image: np.ndarray
+    classes: np.ndarray
+    tissue: np.ndarray
+    places: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -197,8 +219,8 @@ def cut(
     size: tuple[int, int, int],
     sampling: Sampling,
     hard: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One patch: image (float32), classes and tissue (uint8), [k, j, i]; black and not judged beyond the scan.
+) -> Patch:
+    """One patch; black and not judged beyond the scan.
 
     Parameters
     ----------
@@ -214,13 +236,17 @@ def cut(
         start = np.clip(np.rint(moved - extent / 2).astype(int), 0, np.maximum(shape - extent, 0))
     box = tuple(slice(a, a + n) for a, n in zip(start, extent, strict=True))
     image = np.asarray(scan.image[box], np.float32)
-    classes, tissue = np.asarray(scan.classes[box]), np.asarray(scan.tissue[box])
     missing = [(0, int(n - have)) for n, have in zip(extent, image.shape, strict=True)]
-    if not any(after for _, after in missing):
-        return image, classes, tissue
-    beyond = ((image, BLACK), (classes, IGNORE), (tissue, 0))
-    image, classes, tissue = (np.pad(array, missing, constant_values=value) for array, value in beyond)
-    return image, classes, tissue
+
+    def filled(array: np.ndarray, beyond: float) -> np.ndarray:
+        return np.pad(array, missing, constant_values=beyond) if any(after for _, after in missing) else array
+
+    return Patch(
+        filled(image, BLACK),
+        filled(np.asarray(scan.classes[box]), IGNORE),
+        filled(np.asarray(scan.tissue[box]), 0),
+        filled(np.asarray(scan.places[box]), UNKNOWN),
+    )
 
 
 def _center(

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from CMBNetLib.anatomy import Anatomy, find_anatomy
+from CMBNetLib.anatomy_bundle import anatomy_network
 from CMBNetLib.location import locate
-from CMBNetLib.preparation import PIXEL_MM, THINNEST_SLICE_MM, Prepared, prepare
+from CMBNetLib.places import prepare_with
+from CMBNetLib.preparation import PIXEL_MM, THINNEST_SLICE_MM, Prepared
 from CMBNetLib.shape import measure_shapes
 from CMBNetLib.volume import Volume
 
@@ -89,9 +91,9 @@ def curate_scan(
     steps = list(loaded.steps)
     paired = apply_fixes(loaded.marks, fixes, steps)
     lesions = refine_marks(loaded.scan, paired, settings.refine)
-    anatomy = find_anatomy(loaded.scan)
-    prepared = prepare(
-        loaded.scan, anatomy.brain, pixel_mm=settings.pixel_mm, thinnest_slice_mm=settings.thinnest_slice_mm
+    anatomy = find_anatomy(loaded.scan, anatomy_network())
+    prepared = prepare_with(
+        loaded.scan, anatomy, pixel_mm=settings.pixel_mm, thinnest_slice_mm=settings.thinnest_slice_mm
     )
     labels, lost = to_working_grid(loaded.scan, lesions, prepared.image)
     entries = microbleed_entries(loaded.scan, lesions, anatomy, labels, lost)

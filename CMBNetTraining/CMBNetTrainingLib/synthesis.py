@@ -27,7 +27,7 @@ from CMBNetTrainingLib.sources import (
     draw_microbleeds,
     paint_sources,
 )
-from CMBNetTrainingLib.tissue import brain_of, draw_tissue_table, iron_at
+from CMBNetTrainingLib.tissue import brain_of, draw_tissue_table, iron_at, parenchyma_of
 from CMBNetTrainingLib.truth import IGNORE, MICROBLEED, MIMIC, Lesion, Seen, TruthMaps, mark_source, signal_loss
 from CMBNetTrainingLib.veins import vein_fraction
 
@@ -244,7 +244,7 @@ def _assemble(
 ) -> SyntheticScan:
     protocol, full = physics.protocol, images[2]
     labels = _on_pixels(fine.labels, full.shape)
-    brain = brain_of(labels)
+    brain, tissue = brain_of(labels), parenchyma_of(labels)
     bare, mimicking, clean = (render(image, protocol).cpu().numpy() for image in images)
     maps = TruthMaps.empty(labels.shape)
     veins = slices_of(fine.veins, physics.per_slice, protocol.slice_fill)
@@ -254,7 +254,7 @@ def _assemble(
     image = render(spoil(generator, full, level, protocol), protocol).cpu().numpy() / level
 
     def marked(sources: list[Source], before: np.ndarray, after: np.ndarray) -> list[Lesion]:
-        seen = Seen(image, 1 / protocol.snr, after, signal_loss(before, after, brain), step)
+        seen = Seen(image, 1 / protocol.snr, after, signal_loss(before, after, brain), tissue, step)
         made = [mark_source(n, s, seen, maps, head, physics.block) for n, s in enumerate(sources, 1)]
         return [lesion for lesion in made if lesion is not None]
 

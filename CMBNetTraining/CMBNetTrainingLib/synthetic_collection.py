@@ -18,7 +18,7 @@ from CMBNetLib.errors import InputError
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import Volume, write_volume
 
-from .collection import BRAINS, IMAGES, LABELS, TISSUES, write_json, write_text
+from .collection import BRAINS, IMAGES, LABELS, PLACE_MAPS, write_json, write_text
 from .collection_splits import TRAIN, VALIDATION
 from .collection_tables import MANIFEST, csv_text
 from .head import HeadMap, draw_block, read_head_map
@@ -26,7 +26,7 @@ from .protocol import Protocol, draw_protocol
 from .source_scan import NEGATIVE, SYNTHETIC
 from .sources import MICROBLEED_KIND
 from .synthesis import SyntheticScan, fine_grid, synthesize
-from .tissue import parenchyma_of
+from .tissue import places_in
 from .training_config import SynthesisConfig, plain
 from .training_manifest import CLASS_MAPS, DECOYS, TRUTH
 from .whole_scans import FIELD_OF_VIEW_MM, as_volumes
@@ -158,7 +158,7 @@ def write_scan(folder: Path, scan_id: str, scan: SyntheticScan, *, with_brain: b
     write_volume(labels, folder / LABELS / f"{scan_id}.nii.gz")
     maps = {CLASS_MAPS: scan.classes, DECOYS: scan.decoy_instances}
     if with_brain:
-        maps[BRAINS], maps[TISSUES] = scan.brain.astype(np.uint8), parenchyma_of(scan.labels).astype(np.uint8)
+        maps[BRAINS], maps[PLACE_MAPS] = scan.brain.astype(np.uint8), places_in(scan.labels)
     for name, array in maps.items():
         write_volume(image.with_array(array), folder / name / f"{scan_id}.nii.gz")
     rows = truth_rows(scan_id, scan, image)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from CMBNetLib.places import PLACES
+
 CSF_LABELS = (4, 5, 14, 15, 24, 43, 44, 72)
 WHITE_MATTER_LABELS = (2, 41, 7, 46)
 CORTEX_LABELS = (3, 42, 8, 47, 17, 53, 18, 54)
@@ -19,9 +21,21 @@ PALLIDUM_LABELS = (13, 52)
 VENTRAL_DC_LABELS = (28, 60)
 # 136/137 and 163/164 line the lateral ventricles and their inferior horns: choroid plexus.
 PLEXUS_LABELS = (136, 163, 137, 164)
+# Codes by kind of place, for those that microbleeds lie in and the ventricles.
+PLACE_LABELS: dict[str, tuple[int, ...]] = {
+    "ventricle": (*VENTRICLE_LABELS, 72, *PLEXUS_LABELS),
+    "cortex": (3, 42, 17, 53, 18, 54),
+    "white_matter": (2, 41, 25, 57),
+    "striatum": (11, 50, 12, 51, 26, 58),
+    "pallidum": PALLIDUM_LABELS,
+    "thalamus": (10, 49),
+    "brainstem": BRAIN_STEM_LABELS,
+    "cerebellum": CEREBELLUM_LABELS,
+}
 SINUS_LABEL = 514
 # Labels below 500 lie inside the skull; 24 (CSF) surrounds the brain and is not part of the brain mask.
 FIRST_EXTRACEREBRAL_LABEL = 500
+EXTRACEREBRAL_CODES = range(FIRST_EXTRACEREBRAL_LABEL, 600)
 
 
 @dataclass(frozen=True)
@@ -107,6 +121,14 @@ def labels_in(labels: np.ndarray, codes: tuple[int, ...]) -> np.ndarray:
     """Boolean mask of the voxels whose label is one of `codes`."""
     table = np.zeros(1024, bool)
     table[list(codes)] = True
+    return table[labels]
+
+
+def places_in(labels: np.ndarray) -> np.ndarray:
+    """Kinds of places (`CMBNetLib.places.PLACES`) of a label map, uint8; all that is no other kind is outside."""
+    table = np.full(1024, PLACES.index("outside"), np.uint8)
+    for place, codes in PLACE_LABELS.items():
+        table[[*codes]] = PLACES.index(place)
     return table[labels]
 
 

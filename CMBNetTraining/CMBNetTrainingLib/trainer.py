@@ -140,9 +140,9 @@ class _Run:
                 self._save()
                 raise self._stopped()
             asked = time.monotonic()
-            images, classes, slice_mm = next(loader)
+            patches = next(loader)
             waited += time.monotonic() - asked
-            losses.append(self.learner.learn(images, classes, slice_mm, step))
+            losses.append(self.learner.learn(patches, step))
             self.state.phase_step, self.state.step = step + 1, self.learner.step
             if self.state.step % LOG_EVERY == 0 or step + 1 == steps.stop:
                 seconds = time.monotonic() - started
@@ -220,7 +220,7 @@ class _Run:
         seed = (self.config.seed, 10_000)
         plan = PatchPlan(self.held_out, phase, self.config.network, sampling, self.config.batch, seed)
         maker = PatchMaker(self.held_out, sampling, "none", self.config.network.classes)
-        return float(np.mean([self.learner.loss_without_learning(*maker.batch(plan[n])) for n in range(LOSS_BATCHES)]))
+        return float(np.mean([self.learner.loss_without_learning(maker.batch(plan[n])) for n in range(LOSS_BATCHES)]))
 
     def _mine(self) -> None:
         """Look for false positives in a few training scans, others each time."""
@@ -320,7 +320,10 @@ def config_of_run(folder: Path) -> TrainingConfig:
     path = folder / CONFIG
     if not path.is_file():
         raise InputError(f"{folder} holds no training run ({CONFIG} is missing).")
-    return build(TrainingConfig, json.loads(path.read_text(encoding="utf-8")), str(path))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    # Runs of versions before 0.7.0 do not say so, but their networks were told no places.
+    content.setdefault("network", {}).setdefault("places", False)
+    return build(TrainingConfig, content, str(path))
 
 
 def is_better(criterion: str, value: float, best: float) -> bool:

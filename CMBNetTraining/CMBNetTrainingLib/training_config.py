@@ -27,13 +27,17 @@ CRITERIA = ("froc", "average_precision", "best_f1", "sensitivity_at_1", "sensiti
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The network. `classes` 3 tells mimics from background; 2 does not. `filters`: one number a level."""
+    """The network. `classes` 3 tells mimics from background; 2 does not. `filters`: one number a level.
+
+    `places`: whether it is told the kind of tissue of every voxel beside the image; see `CMBNetLib.places`.
+    """
 
     filters: tuple[int, ...] = (24, 48, 80, 112)
     classes: int = 3
     pixel_mm: float = PIXEL_MM
     thinnest_slice_mm: float = THINNEST_SLICE_MM
     deep_supervision: bool = False
+    places: bool = True
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from CMBNetLib.grid import spacing_of
-from CMBNetTrainingLib.augmentation import Augmentation, thickened
+from CMBNetTrainingLib.augmentation import Augmentation, misplaced, thickened
 from CMBNetTrainingLib.implants import with_fresh_lesion
-from CMBNetTrainingLib.patches import Batch, Draw, PatchPlan, Sampling, cut, patch_size
+from CMBNetTrainingLib.patches import Batch, Draw, Patches, PatchPlan, Sampling, cut, patch_size
 from CMBNetTrainingLib.training_processes import Team
 from CMBNetTrainingLib.training_scans import TrainingScan
 from CMBNetTrainingLib.truth import MICROBLEED
-
-Patches = tuple[Tensor, Tensor, float]
 
 
 class PatchMaker:
@@ -41,30 +39,32 @@ class PatchMaker:
         self, scans: Sequence[TrainingScan], sampling: Sampling, augmentation: str, classes: int, fresh: float = 0.0
     ) -> None:
         self.scans, self.sampling, self._classes, self._fresh = scans, sampling, classes, fresh
+        self._changes = augmentation != "none"
         self._augment = Augmentation(augmentation, cube=sampling.pixels == sampling.slices)
         self.hard: Mapping[str, np.ndarray] = {}
 
     def batch(self, batch: Batch, share: slice = slice(None)) -> Patches:
-        """Images (float32) and classes (uint8), (b, k, j, i), and the slice spacing in mm, of a share of a batch."""
+        """The patches of a share of a batch."""
         slice_mm = float(np.mean([self.scans[draw.scan].slice_mm for draw in batch.draws]))
         size = patch_size(self.sampling, slice_mm, batch.thick)
         with _one_thread():
             made = [self.patch(draw, size, batch.thick) for draw in batch.draws[share]]
-        return torch.stack([m[0] for m in made]), torch.stack([m[1] for m in made]), slice_mm * batch.thick
+        images, classes, places = (torch.stack(each) for each in zip(*made, strict=True))
+        return Patches(images, classes, places, slice_mm * batch.thick)
 
-    def patch(self, draw: Draw, size: tuple[int, int, int], thick: int) -> tuple[Tensor, Tensor]:
-        """One patch of ``size`` voxels of the scan, re-sliced and changed."""
+    def patch(self, draw: Draw, size: tuple[int, int, int], thick: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Image, classes and places of one patch of ``size`` voxels of the scan, re-sliced and changed."""
         scan, rng = self.scans[draw.scan], np.random.default_rng(draw.seed)
         hard = self.hard.get(scan.entry.scan_id)
-        image, classes, tissue = cut(rng, scan, draw.kind, size, self.sampling, hard)
+        patch = cut(rng, scan, draw.kind, size, self.sampling, hard)
+        image, classes, (i, j, k) = patch.image, patch.classes, spacing_of(scan.ijk_to_ras)
         if self._fresh and rng.random() < self._fresh and not (classes == MICROBLEED).any():
-            i, j, k = spacing_of(scan.ijk_to_ras)
-            image, classes = with_fresh_lesion(rng, image, classes, tissue > 0, (k, j, i))
-        image, classes = thickened(image, classes, thick)
-        x, y = self._augment(image, classes, draw.seed)
+            image, classes = with_fresh_lesion(rng, image, classes, patch.tissue > 0, (k, j, i))
+        places = misplaced(rng, patch.places, (k, j, i)) if self._changes else patch.places
+        x, y, z = self._augment(*thickened(image, classes, places, thick), draw.seed)
         if self._classes == 2:
             y = torch.where(y == 2, torch.zeros_like(y), y)
-        return x, y
+        return x, y, z
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from CMBNetLib.errors import InputError
 
-from .collection import BRAINS, RECORDS, TISSUES
+from .collection import BRAINS, PLACE_MAPS, RECORDS
 from .collection_splits import TRAIN, VALIDATION
 from .source_scan import NEGATIVE, REAL, SYNTHETIC
 
@@ -32,9 +32,9 @@ class ScanEntry:
     ----------
     image, label
         Files; a negative scan may have no label.
-    brain, tissue, classes
-        Masks of the brain and of where in it microbleeds may be; class map (0 background, 1 microbleed, 2 mimic, 255
-        not to be judged). None where not given.
+    brain, places, classes
+        Mask of the brain; kinds of tissue (`CMBNetLib.places.PLACES`); class map (0 background, 1 microbleed, 2 mimic,
+        255 not to be judged). None where not given.
     prepared
         The image is on the working grid and normalised already, as `cmbnet curate` writes it.
     truth, decoys
@@ -49,7 +49,7 @@ class ScanEntry:
     role: str
     split: str
     brain: Path | None = None
-    tissue: Path | None = None
+    places: Path | None = None
     classes: Path | None = None
     prepared: bool = False
     truth: Path | None = None
@@ -59,7 +59,7 @@ class ScanEntry:
     @property
     def files(self) -> list[Path]:
         """Those that training reads."""
-        files = (self.image, self.label, self.brain, self.tissue, self.classes)
+        files = (self.image, self.label, self.brain, self.places, self.classes)
         return [path for path in files if path is not None]
 
 
@@ -119,7 +119,7 @@ def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> ScanEntry:
     label = (row["label"] or "").strip()
     if not label and role != NEGATIVE:
         raise InputError(f"{manifest.name}, line {line}: only a negative scan can do without a label.")
-    beside = {name: folder / name / f"{scan_id}.nii.gz" for name in (BRAINS, TISSUES, CLASS_MAPS)}
+    beside = {name: folder / name / f"{scan_id}.nii.gz" for name in (BRAINS, PLACE_MAPS, CLASS_MAPS)}
     beside |= {name: folder / name / f"{scan_id}.csv" for name in (TRUTH, DECOYS)}
     present = {name: path if path.is_file() else None for name, path in beside.items()}
     return ScanEntry(
@@ -129,7 +129,7 @@ def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> ScanEntry:
         role=role,
         split=(row["split"] or "").strip(),
         brain=present[BRAINS],
-        tissue=present[TISSUES],
+        places=present[PLACE_MAPS],
         classes=present[CLASS_MAPS],
         prepared=present[BRAINS] is not None and (folder / RECORDS / f"{scan_id}.json").is_file(),
         truth=present[TRUTH],

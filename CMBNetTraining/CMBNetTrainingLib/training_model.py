@@ -15,6 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.network import AnisotropicUNet, NetworkSpec
+from CMBNetLib.places import PLACES
+from CMBNetTrainingLib.patches import Patches
 from CMBNetTrainingLib.training_config import NetworkConfig, OptimiserConfig, PhaseConfig, TrainingConfig
 from CMBNetTrainingLib.training_losses import downsampled, loss_of
 from CMBNetTrainingLib.training_processes import Team, share_batch_norms
@@ -28,7 +30,12 @@ LAST_RATE = 0.004
 
 def network_spec(config: NetworkConfig) -> NetworkSpec:
     """The network as a bundle describes it."""
-    return NetworkSpec(filters=tuple(config.filters), classes=config.classes, pixel_mm=config.pixel_mm)
+    return NetworkSpec(
+        filters=tuple(config.filters),
+        classes=config.classes,
+        pixel_mm=config.pixel_mm,
+        places=len(PLACES) - 1 if config.places else 0,
+    )
 
 
 class Supervised(nn.Module):
@@ -50,9 +57,9 @@ class Supervised(nn.Module):
 
         return keep
 
-    def forward(self, x: Tensor, slice_mm: float) -> list[Tensor]:
+    def forward(self, x: Tensor, slice_mm: float, places: Tensor) -> list[Tensor]:
         """Logits of the finest level first."""
-        logits = [self.network(x, slice_mm)]
+        logits = [self.network(x, slice_mm, places)]
         logits += [head(self._seen.pop(level)) for level, head in self.heads.items()]
         return logits
 
@@ -94,15 +101,14 @@ class Learner:
         trained = [p for p in self._model.parameters() if p.requires_grad]
         self.optimiser = optimiser_of(self._config.optimiser, trained, phase.learning_rate)
 
-    def learn(self, images: Tensor, classes: Tensor, slice_mm: float, phase_step: int) -> float:
+    def learn(self, patches: Patches, phase_step: int) -> float:
         """One step on a batch (this process's share); returns the loss of the whole batch."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.phase, phase_step)
         self._model.train()
         for module in self.frozen:
             module.eval()
-        x = images[:, None].to(self.device).contiguous(memory_format=torch.channels_last_3d)
-        loss = self._total_loss(self._wrapped, x, classes.to(self.device).long(), slice_mm)
+        loss = self._total_loss(self._wrapped, patches)
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimiser)
@@ -115,12 +121,12 @@ class Learner:
         return float(loss.detach())
 
     @torch.no_grad()
-    def loss_without_learning(self, images: Tensor, classes: Tensor, slice_mm: float) -> float:
+    def loss_without_learning(self, patches: Patches) -> float:
         """Loss of the moving average on a batch; this process alone."""
-        x = images[:, None].to(self.device)
+        x, classes, places = self._on_device(patches)
         with self._autocast():
-            logits = self.average.eval()(x, slice_mm)
-        return float(self._loss(self._sums(logits, classes.to(self.device).long())))
+            logits = self.average.eval()(x, patches.slice_mm, places)
+        return float(self._loss(self._sums(logits, classes)))
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that decides how training goes on, by name."""
@@ -145,9 +151,15 @@ class Learner:
         self.network.load_state_dict(dict(tensors))
         self.average.load_state_dict(dict(tensors))
 
-    def _total_loss(self, model: nn.Module, x: Tensor, classes: Tensor, slice_mm: float) -> Tensor:
+    def _on_device(self, patches: Patches) -> tuple[Tensor, Tensor, Tensor]:
+        """Images with a channel, classes and places of a batch."""
+        x = patches.images[:, None].to(self.device).contiguous(memory_format=torch.channels_last_3d)
+        return x, patches.classes.to(self.device).long(), patches.places.to(self.device)
+
+    def _total_loss(self, model: nn.Module, patches: Patches) -> Tensor:
+        x, classes, places = self._on_device(patches)
         with self._autocast():
-            outputs = model(x, slice_mm)
+            outputs = model(x, patches.slice_mm, places)
         loss = torch.zeros((), device=self.device)
         for level, logits in enumerate(outputs):
             target = classes if level == 0 else downsampled(classes, tuple(logits.shape[2:]))

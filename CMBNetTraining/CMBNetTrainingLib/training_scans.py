@@ -18,6 +18,7 @@ from CMBNetLib.errors import InputError
 from CMBNetLib.evidence import fluid_of
 from CMBNetLib.files import atomic_output
 from CMBNetLib.grid import Grid
+from CMBNetLib.places import FIRST_TISSUE, UNKNOWN, prepare_with
 from CMBNetLib.preparation import Prepared, prepare
 from CMBNetLib.progress import Progress
 from CMBNetLib.ventricles import ventricle_interior
@@ -30,7 +31,7 @@ from .truth import BACKGROUND, IGNORE, MICROBLEED, MIMIC
 MOST_CENTERS = 20_000
 # What lies further than this from the brain (mm) is not judged: the detector never looks there.
 REACH_MM = 3.0
-ARRAYS = ("image", "brain", "ventricles", "tissue", "lesions", "classes", "fluid")
+ARRAYS = ("image", "brain", "ventricles", "tissue", "places", "lesions", "classes", "fluid")
 KINDS = ("lesion", "mimic", "brain")
 _GRID_TOLERANCE_MM = 1e-2
 
@@ -52,6 +53,8 @@ class TrainingScan:
         Where no tissue is, on a grid of its own; see `CMBNetLib.evidence.fluid_of`.
     brain, ventricles, tissue : ndarray of uint8
         Masks; no ventricles where the brain mask came with the scan. Tissue is where microbleeds may be.
+    places : ndarray of uint8
+        Kinds of places (`CMBNetLib.places.PLACES`); unknown where only a brain mask came with the scan.
     centers : dict
         Kind -> (n, 3) voxels k, j, i; lesions have one list each in ``lesion_voxels``.
     lesion_voxels : list of ndarray
@@ -66,6 +69,7 @@ class TrainingScan:
     brain: np.ndarray
     ventricles: np.ndarray
     tissue: np.ndarray
+    places: np.ndarray
     centers: dict[str, np.ndarray]
     lesion_voxels: list[np.ndarray]
     ijk_to_ras: np.ndarray
@@ -79,7 +83,7 @@ class TrainingScan:
     def prepared(self) -> Prepared:
         """The scan as inference takes it."""
         image = Volume(np.asarray(self.image, np.float32), self.ijk_to_ras, self.entry.scan_id)
-        return Prepared(image, np.asarray(self.brain) > 0)
+        return Prepared(image, np.asarray(self.brain) > 0, np.asarray(self.places))
 
 
 class ScanCache:
@@ -144,7 +148,7 @@ class ScanCache:
         }
         return TrainingScan(
             entry, arrays["image"], arrays["classes"], arrays["lesions"], arrays["brain"], arrays["ventricles"],
-            arrays["tissue"], centers, voxels_by_label(lesions), np.asarray(info["ijk_to_ras"]),
+            arrays["tissue"], arrays["places"], centers, voxels_by_label(lesions), np.asarray(info["ijk_to_ras"]),
             Volume(arrays["fluid"], np.asarray(info["fluid_to_ras"]), entry.scan_id),
         )  # fmt: skip
 
@@ -168,15 +172,23 @@ def on_working_grid(
     classes[(lesions == 0) & (classes == MICROBLEED)] = BACKGROUND
     reach = ndimage.distance_transform_edt(~prepared.brain, sampling=prepared.image.spacing_mm[::-1])
     classes[(reach > REACH_MM) & (classes != MICROBLEED)] = IGNORE
-    tissue = prepared.brain & ~ventricles
-    if entry.tissue is not None:
-        tissue &= _labels_on(entry, entry.tissue, scan, grid) > 0
+    places = prepared.places
+    if entry.places is not None:
+        places = _labels_on(entry, entry.places, scan, grid).astype(np.uint8)
+    if places is None:
+        places = np.full(prepared.brain.shape, UNKNOWN, np.uint8)
+    tissue = prepared.brain & ~ventricles & ((places >= FIRST_TISSUE) | (places == UNKNOWN))
     masks = {"brain": prepared.brain, "ventricles": ventricles, "tissue": tissue}
-    return prepared.image, fluid, {
-        **{name: mask.astype(np.uint8) for name, mask in masks.items()},
-        "lesions": lesions,
-        "classes": classes,
-    }
+    return (
+        prepared.image,
+        fluid,
+        {
+            **{name: mask.astype(np.uint8) for name, mask in masks.items()},
+            "places": places,
+            "lesions": lesions,
+            "classes": classes,
+        },
+    )
 
 
 def _prepared(
@@ -194,7 +206,7 @@ def _prepared(
         prepared, inside = prepare(scan, brain, pixel_mm=pixel_mm, thinnest_slice_mm=thinnest_slice_mm), None
     else:
         anatomy = find_anatomy(scan, anatomy_network())
-        prepared = prepare(scan, anatomy.brain, pixel_mm=pixel_mm, thinnest_slice_mm=thinnest_slice_mm)
+        prepared = prepare_with(scan, anatomy, pixel_mm=pixel_mm, thinnest_slice_mm=thinnest_slice_mm)
         inside = ventricle_interior(anatomy, prepared.image)
     fluid = fluid_of(anatomy) if brain is None else brain.with_array((brain.array == 0).astype(np.uint8))
     return prepared, fluid, np.zeros(prepared.brain.shape, bool) if inside is None else inside

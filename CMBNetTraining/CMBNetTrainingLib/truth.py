@@ -17,6 +17,9 @@ BACKGROUND, MICROBLEED, MIMIC, IGNORE = 0, 1, 2, 255
 # this share of the ring round it is as dark (bone, a larger lesion), nobody can tell it from what it merges with.
 VISIBLE_LOSS, MOST_DARK_RING = 0.25, 0.5
 RING_MM = 1.5
+# Half of what surrounds a microbleed is brain tissue, as Greenberg et al., Lancet Neurol 8 (2009) 165, and the rating
+# scales ask for: what lies in a sulcus or at the skull is not called one.
+LEAST_TISSUE_RING = 0.5
 # Below this contrast, in standard deviations of the noise, a spot is not told from noise with certainty. The number is
 # that of Rose, J Opt Soc Am 38 (1948) 196; he counts the area too, here the mean of the region has to reach it alone.
 CONTRAST_TO_NOISE = 5.0
@@ -131,6 +134,8 @@ class Seen:
         The scan without noise, as far as that is known.
     loss : ndarray
         Relative loss of signal by the sources.
+    tissue : ndarray of bool
+        Where microbleeds may be.
     step_mm : ndarray
         Size of a voxel (k, j, i).
     """
@@ -139,11 +144,13 @@ class Seen:
     noise_sd: float
     signal: np.ndarray
     loss: np.ndarray
+    tissue: np.ndarray
     step_mm: np.ndarray
 
     def within(self, box: tuple[slice, ...]) -> Seen:
         """The same of a part of the scan."""
-        return replace(self, image=self.image[box], signal=self.signal[box], loss=self.loss[box])
+        parts = {name: getattr(self, name)[box] for name in ("image", "signal", "loss", "tissue")}
+        return replace(self, **parts)
 
 
 def is_microbleed_seen(seen: Seen, mask: np.ndarray) -> bool:
@@ -153,9 +160,24 @@ def is_microbleed_seen(seen: Seen, mask: np.ndarray) -> bool:
     called = mask.any() and seen.loss[mask].max() >= VISIBLE_LOSS and small <= ball_diameter(mask, step_mm) <= large
     return (
         bool(called)
+        and tissue_round(seen.tissue, mask, step_mm) >= LEAST_TISSUE_RING
         and is_set_off(seen.signal, mask, seen.loss, step_mm)
         and contrast_to_noise(seen.image, mask, step_mm, seen.noise_sd) >= CONTRAST_TO_NOISE
     )
+
+
+def tissue_round(tissue: np.ndarray, mask: np.ndarray, step_mm: np.ndarray) -> float:
+    """Share of brain tissue in what surrounds a region in its slices; 0 where nothing does.
+
+    Parameters
+    ----------
+    tissue, mask
+        bool, a box round the region, [k, j, i].
+    step_mm
+        Size of a voxel (k, j, i).
+    """
+    ring = np.stack([_ring(inside, step_mm) & inside.any() for inside in mask])
+    return float(tissue[ring].mean()) if ring.any() else 0.0
 
 
 def contrast_to_noise(image: np.ndarray, mask: np.ndarray, step_mm: np.ndarray, noise_sd: float) -> float:

@@ -18,6 +18,7 @@ from torch import Tensor
 from CMBNetLib.bundle import WEIGHTS, find_bundle
 from CMBNetLib.errors import InputError
 from CMBNetLib.network import STACK
+from CMBNetLib.places import PLACES
 from CMBNetLib.progress import ConsoleProgress, Progress
 from CMBNetTrainingLib.network_widening import can_widen, filters_of, widened
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 COPIED, SLICED, SKIPPED, LEFT = "copied", "sliced", "skipped", "not used"
 # What trainers put before the names of a network's tensors; the average is preferred where a file holds both.
 _PREFIXES = ("average.", "model.network.", "module.", "network.", "model.", "state_dict.", "")
-_STACKED = STACK**2
+_STACKED, _PLACES = STACK**2, len(PLACES) - 1
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,18 @@ def _fitted(
 
 
 def _input_part(given: Tensor, wanted: int, channels: Sequence[int]) -> Tensor | None:
-    """Stacked pixels of the chosen channels, then the channel of the slice spacing, which is the last."""
-    rows = [channel * _STACKED + n for channel in channels for n in range(_STACKED)]
-    rows.append(given.shape[1] - 1)
-    return given[:, rows].clone() if len(rows) == wanted and max(rows) < given.shape[1] else None
+    """Stacked pixels of the chosen channels, then the channel of the slice spacing, then those of the places.
+
+    A network that was told no places begins with weights of nothing for them: at first it computes what it did.
+    """
+    told, to_tell = (0 if (count - 1) % _STACKED == 0 else _PLACES for count in (given.shape[1], wanted))
+    spacing = given.shape[1] - 1 - told
+    rows = [channel * _STACKED + n for channel in channels for n in range(_STACKED)] + [spacing]
+    if len(rows) + to_tell != wanted or max(rows) > spacing:
+        return None
+    if told:
+        return given[:, [*rows, *range(spacing + 1, given.shape[1])][:wanted]].clone()
+    return torch.cat([given[:, rows], given.new_zeros((given.shape[0], to_tell, *given.shape[2:]))], dim=1)
 
 
 def _output_part(given: Tensor, wanted: int, classes: Sequence[int] | None) -> Tensor | None:

@@ -24,14 +24,15 @@ import torch
 from benchmark_document import print_or_write
 from monai.inferers import sliding_window_inference
 
-from CMBNetLib.anatomy import find_anatomy
+from CMBNetLib.anatomy import Anatomy, find_anatomy
 from CMBNetLib.anatomy_bundle import anatomy_network
 from CMBNetLib.bundle import Bundle, find_bundle
 from CMBNetLib.candidates import find_candidates
 from CMBNetLib.evidence import fluid_of, regraded
 from CMBNetLib.grid import Grid
 from CMBNetLib.inference import infer
-from CMBNetLib.preparation import Prepared, normalise, prepare, slices_first, working_grid
+from CMBNetLib.places import places_of, prepare_with
+from CMBNetLib.preparation import Prepared, normalise, slices_first, working_grid
 from CMBNetLib.progress import Progress
 from CMBNetLib.resources import resource_path
 from CMBNetLib.volume import Volume, read_volume, resample_to, write_volume
@@ -75,11 +76,16 @@ def run_ours(bundle: Bundle, prepared: Prepared) -> tuple[float, np.ndarray]:
     return time.monotonic() - started, classes[0]
 
 
+def both(prepared: Prepared) -> torch.Tensor:
+    """Image and places as two channels."""
+    return torch.from_numpy(np.stack([prepared.image.array, prepared.places.astype(np.float32)]))[None]
+
+
 def run_undivided(bundle: Bundle, prepared: Prepared) -> np.ndarray:
     """Probability of microbleed by the network over all of the brain at once: what windows should give as well."""
     with torch.inference_mode():
-        image = torch.from_numpy(prepared.image.array)[None, None]
-        return bundle.load_network()(image, prepared.slice_mm).softmax(1)[0, 1].numpy()
+        seen = both(prepared)
+        return bundle.load_network()(seen[:, :1], prepared.slice_mm, seen[:, 1]).softmax(1)[0, 1].numpy()
 
 
 def run_peer(bundle: Bundle, whole: Prepared) -> tuple[float, np.ndarray]:
@@ -87,21 +93,20 @@ def run_peer(bundle: Bundle, whole: Prepared) -> tuple[float, np.ndarray]:
     network = bundle.load_network()
     started = time.monotonic()
     with torch.inference_mode():
-        image = torch.from_numpy(whole.image.array)[None, None]
         logits = sliding_window_inference(
-            image, WINDOW, 1, lambda window: network(window, whole.slice_mm), overlap=OVERLAP
+            both(whole), WINDOW, 1, lambda seen: network(seen[:, :1], whole.slice_mm, seen[:, 1]), overlap=OVERLAP
         )
         probability = logits.softmax(1)[0, 1].numpy()
     return time.monotonic() - started, probability
 
 
-def whole_scan(scan: Volume, brain: Volume, bundle: Bundle) -> Prepared:
+def whole_scan(scan: Volume, anatomy: Anatomy, bundle: Bundle) -> Prepared:
     """Everything in the field of view on the working grid, with the intensities that the brain gives."""
     turned = slices_first(scan)
     everything = turned.with_array(np.ones(turned.array.shape, np.uint8))
     image = resample_to(turned, working_grid(turned, everything, bundle.pixel_mm, bundle.thinnest_slice_mm))
-    mask = resample_to(brain, image.grid, interpolation="nearest").array > 0
-    return Prepared(image.with_array(normalise(image.array, mask)), mask)
+    mask = resample_to(anatomy.brain, image.grid, interpolation="nearest").array > 0
+    return Prepared(image.with_array(normalise(image.array, mask)), mask, places_of(anatomy, image.grid))
 
 
 def microbleeds(prepared: Prepared, probability: np.ndarray, bundle: Bundle, fluid: Volume) -> np.ndarray:
@@ -130,10 +135,10 @@ def measure() -> str:
         path = write_volume(scan, Path(folder) / "large.nii.gz")
         end_to_end, memory, document = run_program(path, Path(folder) / "out")
     anatomy = find_anatomy(scan, anatomy_network())
-    brain, fluid = anatomy.brain, fluid_of(anatomy)
-    part = prepare(scan, brain, pixel_mm=bundle.pixel_mm, thinnest_slice_mm=bundle.thinnest_slice_mm)
+    fluid = fluid_of(anatomy)
+    part = prepare_with(scan, anatomy, pixel_mm=bundle.pixel_mm, thinnest_slice_mm=bundle.thinnest_slice_mm)
     ours_s, ours = run_ours(bundle, part)
-    whole = whole_scan(scan, brain, bundle)
+    whole = whole_scan(scan, anatomy, bundle)
     peer_s, peer = run_peer(bundle, whole)
     a, b = microbleeds(part, ours, bundle, fluid), microbleeds(whole, peer, bundle, fluid)
     undivided = microbleeds(part, run_undivided(bundle, part), bundle, fluid)

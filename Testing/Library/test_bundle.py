@@ -102,6 +102,7 @@ def test_one_changed_byte_is_noticed(folder: Path, name: str) -> None:
         (lambda m: m["cmbnet"]["network"].update(filters=[10**9] * 4), "filters"),
         (lambda m: m["cmbnet"]["network"].update(filters=[8] * 99), "filters"),
         (lambda m: m["cmbnet"]["network"].update(pixel_mm=0.7), "different pixels"),
+        (lambda m: m["cmbnet"]["network"].update(places=5), "5 kinds of places; this version knows 9"),
         (lambda m: m["cmbnet"]["working_grid"].update(thinnest_slice_mm=0.001), "thinnest_slice_mm 0.001 is outside"),
         (lambda m: m["cmbnet"].update(intensity_rule="z-score"), "unknown intensity rule"),
         (lambda m: m["cmbnet"].update(floor_threshold=1.5), "floor threshold 1.5"),

@@ -18,7 +18,7 @@ from CMBNetLib.progress import Progress
 from CMBNetTrainingLib.bundle_export import export_run
 from CMBNetTrainingLib.bundle_writing import BundleText, Grading, write_bundle
 from CMBNetTrainingLib.score_calibration import expected_calibration_error, fit_calibration
-from CMBNetTrainingLib.trainer import train
+from CMBNetTrainingLib.trainer import config_of_run, train
 from CMBNetTrainingLib.training_checkpoint import checkpoint_path, read_checkpoint
 from CMBNetTrainingLib.training_config import PhaseConfig, ValidationConfig
 from CMBNetTrainingLib.training_manifest import read_manifests
@@ -62,6 +62,14 @@ def test_a_run_becomes_a_model_with_measured_points(run: Path, tmp_path: Path) -
     metadata = json.loads((bundle.folder / METADATA).read_text())
     assert metadata["cmbnet"]["training_data"]["steps"] == 200
     assert metadata["cmbnet"]["network"]["filters"] == [4, 8, 8]
+
+
+def test_a_run_of_an_earlier_version_was_told_no_places(run: Path, tmp_path: Path) -> None:
+    assert config_of_run(run).network.places
+    config = json.loads((run / "config.json").read_text())
+    del config["network"]["places"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert not config_of_run(tmp_path).network.places
 
 
 def test_the_card_tells_of_strata_and_of_further_scans(run: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from CMBNetLib.errors import Cancelled, EnvironmentProblem
 from CMBNetLib.inference import infer
 from CMBNetLib.network import AnisotropicUNet, NetworkSpec, folded
 from CMBNetLib.network_windows import windows_of
+from CMBNetLib.places import PLACES
 from CMBNetLib.preparation import Prepared
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import Volume
@@ -19,9 +20,9 @@ from CMBNetLib.volume import Volume
 @pytest.fixture
 def network() -> AnisotropicUNet:
     torch.manual_seed(0)
-    network = AnisotropicUNet(NetworkSpec(filters=(4, 8, 8, 8))).train()
+    network = AnisotropicUNet(NetworkSpec(filters=(4, 8, 8, 8), places=len(PLACES) - 1)).train()
     for _ in range(3):  # batch norms get statistics, so that folding them is put to the test
-        network(torch.randn(2, 1, 8, 32, 32), 1.0)
+        network(torch.randn(2, 1, 8, 32, 32), 1.0, torch.randint(0, len(PLACES), (2, 8, 32, 32)))
     return network.eval()
 
 
@@ -31,7 +32,8 @@ def prepared() -> Prepared:
     image = rng.normal(0, 1, (40, 96, 110)).astype(np.float32)
     kji = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in image.shape), indexing="ij"), -1)
     brain = np.linalg.norm(kji, axis=-1) < 0.85
-    return Prepared(Volume(image, np.diag([0.5, 0.5, 1.0, 1.0])), brain)
+    places = rng.integers(0, len(PLACES), image.shape).astype(np.uint8)
+    return Prepared(Volume(image, np.diag([0.5, 0.5, 1.0, 1.0])), brain, places)
 
 
 @pytest.mark.parametrize("most", [20_000, 60_000, 10_000_000])
@@ -58,7 +60,8 @@ def test_windowed_result_is_that_of_one_pass(network: AnisotropicUNet, prepared:
     with torch.inference_mode():
         edges = [(0, -n % step) for n, step in zip(prepared.image.array.shape, network.raster(1.0), strict=True)]
         image = torch.from_numpy(np.pad(prepared.image.array, edges, mode="edge"))[None, None]
-        whole = network(image, 1.0).softmax(1)[0, 1:, :40, :96, :110].numpy()
+        places = torch.from_numpy(np.pad(prepared.places, edges, mode="edge"))[None]
+        whole = network(image, 1.0, places).softmax(1)[0, 1:, :40, :96, :110].numpy()
     one, execution = infer(network, prepared, "cpu", Progress())
     assert one.shape == whole.shape
     # bfloat16, which a CPU that multiplies it takes, keeps 8 bits.
@@ -82,13 +85,13 @@ def test_folding_changes_nothing(network: AnisotropicUNet, slice_mm: float) -> N
 def test_too_little_memory_makes_windows_smaller(network: AnisotropicUNet, prepared: Prepared, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     finest, sizes = network.finest, []
 
-    def limited(x: torch.Tensor, slice_mm: float) -> torch.Tensor:
+    def limited(x: torch.Tensor, slice_mm: float, places: torch.Tensor) -> torch.Tensor:
         sizes.append(x.numel())
         if x.numel() > 100_000:
             raise RuntimeError(
                 "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
             )
-        return finest(x, slice_mm)
+        return finest(x, slice_mm, places)
 
     monkeypatch.setattr(network, "finest", limited)
     monkeypatch.setattr(inference, "SMALLEST_WINDOW_VOXELS", 1_000)

@@ -31,6 +31,7 @@ from CMBNetTrainingLib.truth import (
     contrast_to_noise,
     is_microbleed_seen,
     is_set_off,
+    tissue_round,
     visible_region,
 )
 from CMBNetTrainingLib.veins import vein_fraction
@@ -246,17 +247,29 @@ def test_what_merges_with_something_dark_is_not_to_be_judged() -> None:
     assert is_set_off(tissue - loss, mask, loss, step)
     assert is_set_off(beside_bone * (1 - loss), mask, loss, step)
     assert not is_set_off(np.where(mask, 0.2, in_bone), mask, loss, step)
-    seen = Seen(tissue - loss, 0.1, tissue - loss, loss, step)
+    brain = np.ones(mask.shape, bool)
+    seen = Seen(tissue - loss, 0.1, tissue - loss, loss, brain, step)
     assert is_microbleed_seen(seen, mask)
     faint, nothing = 1 - 0.2 * loss, np.zeros(mask.shape)
-    assert not is_microbleed_seen(Seen(faint, 0.01, faint, 0.2 * loss, step), mask)
-    assert not is_microbleed_seen(Seen(tissue, 0.1, tissue, nothing, step), nothing > 0)
+    assert not is_microbleed_seen(Seen(faint, 0.01, faint, 0.2 * loss, brain, step), mask)
+    assert not is_microbleed_seen(Seen(tissue, 0.1, tissue, nothing, brain, step), nothing > 0)
     speck = mask & (np.abs(k) + np.abs(j) + np.abs(i) <= 1)
     dot = np.where(speck, 0.2, tissue)
-    assert not is_microbleed_seen(Seen(dot, 0.1, dot, np.where(speck, 0.8, 0.0), step), speck)
+    assert not is_microbleed_seen(Seen(dot, 0.1, dot, np.where(speck, 0.8, 0.0), brain, step), speck)
     # The contrast is 0.8: five times a noise of 0.16.
     assert is_microbleed_seen(replace(seen, noise_sd=0.15), mask)
     assert not is_microbleed_seen(replace(seen, noise_sd=0.17), mask)
+
+
+def test_half_of_what_surrounds_a_microbleed_is_tissue() -> None:
+    k, j, i = np.indices((9, 31, 31)) - np.array([4, 15, 15])[:, None, None, None]
+    step, mask = np.array([1.0, 0.5, 0.5]), np.hypot(k, 0.5 * np.hypot(j, i)) <= 2
+    loss = np.where(mask, 0.8, 0.0)
+    assert tissue_round(j >= 0, mask, step) == pytest.approx(0.5, abs=0.05)
+    seen = Seen(1 - loss, 0.1, 1 - loss, loss, j >= -1, step)
+    assert is_microbleed_seen(seen, mask)
+    assert not is_microbleed_seen(replace(seen, tissue=j >= 2), mask)
+    assert tissue_round(np.ones(mask.shape, bool), np.zeros(mask.shape, bool), step) == 0
 
 
 def test_contrast_is_taken_in_the_finished_scan() -> None:
@@ -349,5 +362,9 @@ def test_what_is_no_label_map_is_said(tmp_path: Path) -> None:
     write_volume(Volume(np.full((8, 8, 8), 515, np.int16), np.eye(4), "bone"), tmp_path / "bone.nii.gz")
     with pytest.raises(InputError, match="no NIfTI file"):
         read_head_map(tmp_path / "bad.nii.gz")
-    with pytest.raises(InputError, match="FreeSurfer codes"):
+    with pytest.raises(InputError, match="no label of the brain"):
         read_head_map(tmp_path / "bone.nii.gz")
+    scan = np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)
+    write_volume(Volume(scan, np.eye(4), "scan"), tmp_path / "scan.nii.gz")
+    with pytest.raises(InputError, match=r"no codes of tissue \(1, 6, 9, 19 \.\.\.\)\. Give a label map"):
+        read_head_map(tmp_path / "scan.nii.gz")

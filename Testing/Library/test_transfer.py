@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.network import AnisotropicUNet, NetworkSpec
+from CMBNetLib.places import PLACES
 from CMBNetTrainingLib.network_widening import can_widen, filters_of, widened
 from CMBNetTrainingLib.training_model import freeze
 from CMBNetTrainingLib.weight_transfer import read_weights, table, transferred
@@ -41,6 +43,22 @@ def test_classes_and_input_channels_are_sliced() -> None:
     assert torch.equal(tensors["head.weight"][4:], source["head.weight"][12:16])
     assert torch.equal(tensors["down.0.layers.0.weight"][:, :4], source["down.0.layers.0.weight"][:, 4:8])
     assert torch.equal(tensors["down.0.layers.0.weight"][:, 4], source["down.0.layers.0.weight"][:, 12])
+
+
+def test_a_network_that_is_told_places_begins_as_one_that_is_not() -> None:
+    torch.manual_seed(4)
+    plain, told = AnisotropicUNet(SMALL).eval(), AnisotropicUNet(replace(SMALL, places=len(PLACES) - 1)).eval()
+    tensors, rows = transferred(told.state_dict(), plain.state_dict())
+    assert outcomes(rows)["down.0.layers.0.weight"] == "sliced"
+    told.load_state_dict(tensors)
+    image, places = torch.randn(2, 1, 4, 8, 8), torch.randint(0, len(PLACES), (2, 4, 8, 8))
+    assert torch.allclose(told(image, 2.0, places), plain(image, 2.0), atol=1e-6)
+    with torch.no_grad():
+        told.down[0].layers[0].weight[:, -1] = 1.0
+    assert not torch.allclose(told(image, 2.0, places), told(image, 2.0), atol=1e-3)
+    # And back: what was learnt of places is left out, the slice spacing is not.
+    tensors, _ = transferred(plain.state_dict(), told.state_dict())
+    assert torch.equal(tensors["down.0.layers.0.weight"], plain.state_dict()["down.0.layers.0.weight"])
 
 
 def test_what_does_not_fit_is_told() -> None:
