@@ -106,6 +106,11 @@ class Bundle:
         return float(self.metadata["cmbnet"]["working_grid"]["thinnest_slice_mm"])
 
     @property
+    def is_told_places(self) -> bool:
+        """Whether its network is told the kind of tissue of every voxel; see `places`."""
+        return bool(self.metadata["cmbnet"]["network"].get("places", 0))
+
+    @property
     def floor_threshold(self) -> float:
         """Lowest score of a candidate that is kept."""
         return float(self.metadata["cmbnet"]["floor_threshold"])

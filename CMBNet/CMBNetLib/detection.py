@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .anatomy import Anatomy, find_anatomy
+from .anatomy import BY_NETWORK, Anatomy, find_anatomy
 from .anatomy_bundle import anatomy_network
 from .bundle import Bundle
 from .candidates import Candidate, Found, centers_and_sizes, find_candidates, to_scan_grid
@@ -157,6 +157,7 @@ class _Run:
             anatomy = find_anatomy(self.scan, self._anatomy_network())
             for flag in anatomy.flags:
                 self.progress.warning(flag["code"], flag["message"])
+            self._warn_about_places(anatomy)
         prepared, probability, execution = self._network(anatomy)
         with self._stage("candidates", "Collecting candidates"):
             inside = ventricle_interior(anatomy, probability)
@@ -247,6 +248,14 @@ class _Run:
         if thick > THICK_SLICE_MM:
             self.progress.warning(
                 "thick_slices", f"The slices are {thick:.1f} mm apart; microbleeds smaller than that may be missed."
+            )
+
+    def _warn_about_places(self, anatomy: Anatomy) -> None:
+        if self.bundle.is_told_places and anatomy.method != BY_NETWORK:
+            self.progress.warning(
+                "places_unknown",
+                f"{self.bundle.name} could not be told what tissue is where; it misses more microbleeds then and takes "
+                "more of other things for them than its figures say.",
             )
 
     def _warn_about_model(self) -> None:

@@ -96,3 +96,5 @@ def test_a_damaged_anatomy_bundle_is_told_and_detection_goes_on(monkeypatch: pyt
     result = detect(head((1.2, 1.2, 4.0), spots=()), find_bundle())
     assert [flag["code"] for flag in result.qc if flag["code"].startswith("anatomy")] == ["anatomy_fallback"]
     assert result.settings["anatomy"] == "classical mask, affine atlas"
+    (told,) = [flag["message"] for flag in result.qc if flag["code"] == "places_unknown"]
+    assert told.startswith("cmbnet-preview could not be told what tissue is where")
