@@ -255,7 +255,7 @@ class _Run:
             self.progress.warning(
                 "places_unknown",
                 f"{self.bundle.name} could not be told what tissue is where; it misses more microbleeds then and takes "
-                "more of other things for them than its figures say.",
+                "more of other things for them than its figures say. Look at the candidates below the threshold too.",
             )
 
     def _warn_about_model(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from CMBNetLib.places import PLACES
+from CMBNetLib.places import FIRST_TISSUE, PLACES
 
 CSF_LABELS = (4, 5, 14, 15, 24, 43, 44, 72)
 WHITE_MATTER_LABELS = (2, 41, 7, 46)
@@ -134,7 +134,7 @@ def places_in(labels: np.ndarray) -> np.ndarray:
 
 def parenchyma_of(labels: np.ndarray) -> np.ndarray:
     """Where microbleeds may be: the brain without ventricles and plexus."""
-    return brain_of(labels) & ~labels_in(labels, (*VENTRICLE_LABELS, *PLEXUS_LABELS, *CSF_LABELS))
+    return places_in(labels) >= FIRST_TISSUE
 
 
 def brain_of(labels: np.ndarray) -> np.ndarray:
