@@ -62,6 +62,12 @@ def same_tensors(first: Path, second: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
+def distance(first: Path, second: Path) -> float:
+    """Largest difference between two runs' averaged weights."""
+    a, b = (read_checkpoint(checkpoint_path(run, LAST))[0] for run in (first, second))
+    return max(float((a[key] - b[key]).abs().max()) for key in a if key.startswith("average."))
+
+
 def test_a_run_leaves_logs_curves_and_checkpoints(finished: Path) -> None:
     steps, validations = read_log(finished / "log.csv"), read_log(finished / "validation.csv")
     assert [int(row["step"]) for row in steps] == [10, 20]
@@ -148,15 +154,17 @@ def test_a_whole_process_tree_may_be_asked_to_end(manifest: Path, tmp_path: Path
 
 
 def test_two_processes_learn_what_one_learns(manifest: Path, entries: list[ScanEntry], tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
+    one, two, half = tmp_path / "one", tmp_path / "two", tmp_path / "half"
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     together = child(manifest, two, "shared", launcher=launcher)
     assert together.returncode == 0, together.stderr
     train(shared(one), entries, Progress())
     losses = [[float(row["loss"]) for row in read_log(run / "log.csv")] for run in (one, two)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    a, b = (read_checkpoint(checkpoint_path(run, LAST))[0] for run in (one, two))
-    assert max(float((a[key] - b[key]).abs().max()) for key in a if key.startswith("average.")) < 1e-4
+    # Steps enlarge what rounding leaves of sums in another order: how much depends on the processor. What counts is how
+    # little that is beside half of the batch, which is what one of two processes would learn that do not share.
+    train(replace(shared(half), batch=2), entries, Progress())
+    assert distance(one, two) < 0.05 * distance(one, half)
 
 
 def test_phases_use_their_roles_and_end_early(entries: list[ScanEntry], tmp_path: Path) -> None:
