@@ -17,7 +17,7 @@ BLOCK = 2  # voxels stacked into channels, per axis
 class AnatomySpec:
     """What has to be known to build the network again; stored in the bundle's metadata."""
 
-    filters: tuple[int, ...] = (32, 64, 96, 128)
+    filters: tuple[int, ...] = (56, 64, 96, 128)
     voxel_mm: float = 2.0
 
     def to_dict(self) -> dict[str, object]:

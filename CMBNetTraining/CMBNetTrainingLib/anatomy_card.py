@@ -25,7 +25,7 @@ thickness, from which zone and region of a microbleed follow. No T1 scan is need
 physical (T2*-weighted signal at 1.5, 3 or 7 T, loss of signal near air), the rest random. Slices of up to 7 mm in three
 directions, coil bias, noise, lesions, wider ventricles, cut fields of view and removed skulls are part of it. No
 patient scan was used. {steps} steps in {minutes} minutes on a share of two CPU cores; {share} of the schedule was done.
-To repeat it: `python -m CMBNetTrainingLib.anatomy_training`, see `Docs/training.md`.
+{before}To repeat it: `python -m CMBNetTrainingLib.anatomy_training`, see `Docs/training.md`.
 
 ## How it was measured
 
@@ -44,7 +44,7 @@ _TAIL = """
 
 * Simulated scans are cleaner than patients: tumours, large infarcts, resections and metal are not in the training.
 * The label maps are those of 12 adults. Children were not seen.
-* Ventricles, cortex and CSF between gyri are blurred by slices of 4 mm and more, and the figures fall with it.
+* Where cortex and CSF, or cortex and white matter, are equally bright in a scan, what lies between them is guessed.
 * Where the mask is not plausible the classical mask and the registered atlas take over, and the scan's QC says so
   (`anatomy_fallback`).
 
@@ -67,7 +67,10 @@ def model_card(ours: Sequence[AnatomyScore], before: Sequence[AnatomyScore], tra
     methods = [score.method for score in ours]
     fallbacks, atlas = methods.count(CLASSICAL), methods.count(MASK_BY_NETWORK)
     physical = round(100 * PHYSICAL_SHARE)
-    head = _HEAD.format(scans=len(ours), fallbacks=fallbacks, atlas=atlas, physical=physical, **training)
+    earlier = training.get("steps_before")
+    before_them = f"They went on from the weights of another run, which took {earlier} steps.\n" if earlier else ""
+    values = {**training, "fallbacks": fallbacks, "atlas": atlas, "physical": physical, "before": before_them}
+    head = _HEAD.format(scans=len(ours), **values)
     return head + _by_kind(ours, before) + "\n" + _by_region(ours, before) + _TAIL
 
 

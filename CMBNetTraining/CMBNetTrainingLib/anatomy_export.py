@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from CMBNetLib import __version__
 from CMBNetLib.anatomy import find_anatomy
@@ -21,24 +21,28 @@ from CMBNetLib.anatomy_bundle import INTENSITY_RULE, AnatomyBundle, load_anatomy
 from CMBNetLib.anatomy_tissues import TISSUES
 from CMBNetLib.bundle import LICENSE, METADATA, MODEL_CARD, WEIGHTS, sha256_of
 from CMBNetLib.files import atomic_output
-from CMBNetLib.network_anatomy import AnatomySpec
 from CMBNetTrainingLib.anatomy_card import model_card
 from CMBNetTrainingLib.anatomy_measure import AnatomyScore, measure
 from CMBNetTrainingLib.anatomy_scans import read_scans
+from CMBNetTrainingLib.anatomy_training import read_run
 
 
 def half_weights(run: Path, path: Path) -> None:
     """Write the moving average of a run's weights as float16 safetensors."""
-    tensors = load_file(run / "last.safetensors")
-    average = {k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")}
-    half = {k: v.to(torch.float16) if v.is_floating_point() else v for k, v in average.items()}
+    half = {k: v.to(torch.float16) if v.is_floating_point() else v for k, v in read_run(run)[0].items()}
     save_file({k: v.contiguous() for k, v in half.items()}, path)
 
 
 def write_bundle(
-    folder: Path, weights: Path, card: str, license_text: str, measured: dict[str, Any], training: dict[str, Any]
+    folder: Path,
+    weights: Path,
+    network: dict[str, Any],
+    card: str,
+    license_text: str,
+    measured: dict[str, Any],
+    training: dict[str, Any],
 ) -> AnatomyBundle:
-    """Write a bundle folder and check it; what was in the folder is replaced."""
+    """Write a bundle folder and check it; ``network`` is `AnatomySpec.to_dict`. What was in the folder is replaced."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as temporary:
         made = Path(temporary) / folder.name
         for name in (METADATA, WEIGHTS, MODEL_CARD):
@@ -47,7 +51,7 @@ def write_bundle(
         (made / MODEL_CARD).write_text(card, encoding="utf-8")
         (made / LICENSE).write_text(license_text, encoding="utf-8")
         hashes = {name: sha256_of(made / name) for name in (WEIGHTS, MODEL_CARD, LICENSE)}
-        metadata = _metadata(folder.name, measured, training, hashes)
+        metadata = _metadata(folder.name, network, measured, training, hashes)
         (made / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
         load_anatomy_bundle(made).load_network()
         if folder.exists():
@@ -57,7 +61,7 @@ def write_bundle(
 
 
 def _metadata(
-    model: str, measured: dict[str, Any], training: dict[str, Any], hashes: dict[str, str]
+    model: str, network: dict[str, Any], measured: dict[str, Any], training: dict[str, Any], hashes: dict[str, str]
 ) -> dict[str, Any]:
     image = {"type": "image", "format": "magnitude", "modality": "MR", "spatial_shape": ["2*n", "2*n", "2*n"]}
     channels = {str(n): name for n, name in enumerate([*TISSUES, "right against left (logit)"])}
@@ -81,7 +85,7 @@ def _metadata(
         "cmbnet": {
             "id": model,
             "task": "anatomy",
-            "network": AnatomySpec().to_dict(),
+            "network": network,
             "intensity_rule": INTENSITY_RULE,
             "measured": measured,
             "training_data": training,
@@ -124,17 +128,20 @@ def build(run: Path, scans: Path, folder: Path, license_file: Path, docs: Path |
     config = json.loads((run / "config.json").read_text())
     rows = read_log(run)
     training = {"label_maps": config["label_maps"], "real_scans": 0, "steps": int(rows[-1]["step"]),
+                "steps_before": config["steps_before"],
                 "minutes": round(float(rows[-1]["elapsed_s"]) / 60), "simulated": True,
                 "share": f"{float(rows[-1]['elapsed_s']) / (60 * config['minutes']):.0%}"}  # fmt: skip
     license_text = license_file.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as temporary:
         weights = Path(temporary) / "model.safetensors"
         half_weights(run, weights)
-        draft = write_bundle(Path(temporary) / folder.name, weights, "draft\n", license_text, {}, training)
+        draft = write_bundle(
+            Path(temporary) / folder.name, weights, config["network"], "draft\n", license_text, {}, training
+        )
         ours, classical = measure_network(draft, scans), measure_classical(scans)
         card = model_card(ours, classical, training)
         print(card)
-        bundle = write_bundle(folder, weights, card, license_text, summary(ours), training)
+        bundle = write_bundle(folder, weights, config["network"], card, license_text, summary(ours), training)
     (run / "scores.json").write_text(json.dumps({"network": [asdict(s) for s in ours],
                                                  "classical": [asdict(s) for s in classical]}, indent=1))  # fmt: skip
     if docs is not None:

@@ -12,8 +12,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from CMBNetLib.errors import InputError
+
 _CONV = re.compile(r"(down|up)\.(\d+)\.layers\.([03])\.weight")
 _LAYER = re.compile(r"(down|up)\.(\d+)\.layers\.\d+\.")
+_ANATOMY_LAYER = re.compile(r"(down|up|widen)\.(\d+)\.(?:(\d+)\.)?(?:weight|bias)")
 # A copy's share of what the original gave; the original keeps the rest.
 _SHARE = (0.3, 0.7)
 
@@ -33,10 +36,7 @@ def can_widen(weights: Mapping[str, Tensor], filters: Sequence[int]) -> bool:
 def widened(weights: Mapping[str, Tensor], filters: Sequence[int], seed: int = 0) -> dict[str, Tensor]:
     """Weights of an `AnisotropicUNet` with ``filters`` channels that gives what the narrower one gives."""
     generator = torch.Generator().manual_seed(seed)
-    sources = [
-        torch.cat([torch.arange(old), torch.randint(old, (new - old,), generator=generator)])
-        for old, new in zip(filters_of(weights), filters, strict=True)
-    ]
+    sources = _sources(filters_of(weights), filters, generator)
     out = {}
     for name, tensor in weights.items():
         if tensor.is_floating_point():
@@ -50,6 +50,51 @@ def widened(weights: Mapping[str, Tensor], filters: Sequence[int], seed: int = 0
             tensor = _with_inputs(tensor, [sources[0]], generator)
         out[name] = tensor.contiguous()
     return out
+
+
+def widened_anatomy(weights: Mapping[str, Tensor], filters: Sequence[int], seed: int = 0) -> dict[str, Tensor]:
+    """Weights of an `AnatomyUNet` with ``filters`` channels that gives what the narrower one gives.
+
+    Raises
+    ------
+    InputError
+        That network has other levels, or one that is wider.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    own = [tensor.shape[0] for name, tensor in weights.items() if re.fullmatch(r"down\.\d+\.0\.weight", name)]
+    if len(own) != len(filters) or any(old > new for old, new in zip(own, filters, strict=True)):
+        told = " and ".join(", ".join(map(str, counts)) for counts in (own, filters))
+        raise InputError(f"A network goes on in one with as many levels, none narrower; channels by level are {told}.")
+    sources = _sources(own, filters, generator)
+    out = {}
+    for name, tensor in weights.items():
+        tensor = tensor.float()
+        if layer := _ANATOMY_LAYER.fullmatch(name):
+            tensor = tensor[sources[int(layer[2])]]
+            if tensor.ndim > 1:
+                tensor = _with_inputs(tensor, _anatomy_inputs_of(layer, sources), generator)
+        elif name == "head.weight":  # it sees the image too, after the channels of the first level
+            known = _with_inputs(tensor[:, : own[0]], [sources[0]], generator)
+            tensor = torch.cat([known, tensor[:, own[0] :]], 1)
+        out[name] = tensor.contiguous()
+    return out
+
+
+def _anatomy_inputs_of(layer: re.Match[str], sources: Sequence[Tensor]) -> list[Tensor]:
+    level, block = int(layer[2]), layer[1]
+    if block == "widen":
+        return [sources[level + 1]]
+    if block == "down" and layer[3] == "0":
+        return [sources[level - 1]] if level else []
+    return [sources[level]]
+
+
+def _sources(own: Sequence[int], filters: Sequence[int], generator: torch.Generator) -> list[Tensor]:
+    """By level: which old channel each new one is a copy of."""
+    return [
+        torch.cat([torch.arange(old), torch.randint(old, (new - old,), generator=generator)])
+        for old, new in zip(own, filters, strict=True)
+    ]
 
 
 def _inputs_of(conv: re.Match[str], sources: Sequence[Tensor]) -> list[Tensor]:

@@ -16,6 +16,8 @@ from CMBNetLib.network_anatomy import AnatomySpec, AnatomyUNet
 from CMBNetTrainingLib.anatomy_export import half_weights, write_bundle
 from head_phantom import head
 
+NETWORK = AnatomySpec().to_dict()
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -24,9 +26,9 @@ def folder(tmp_path: Path) -> Path:
 
     torch.manual_seed(0)
     tensors = {f"average.{k}": v.contiguous() for k, v in AnatomyUNet(AnatomySpec()).state_dict().items()}
-    save_file(tensors, tmp_path / "last.safetensors")
+    save_file(tensors, tmp_path / "last.safetensors", metadata={"step": "1"})
     half_weights(tmp_path, tmp_path / "half.safetensors")
-    write_bundle(tmp_path / "cmbnet-anatomy", tmp_path / "half.safetensors", "card\n", "licence\n", {}, {})
+    write_bundle(tmp_path / "cmbnet-anatomy", tmp_path / "half.safetensors", NETWORK, "card\n", "licence\n", {}, {})
     return tmp_path / "cmbnet-anatomy"
 
 
@@ -77,7 +79,7 @@ def test_metadata_that_describe_no_anatomy_model_are_refused(
 
 
 def test_weights_of_another_size_are_refused_by_name(folder: Path) -> None:
-    change(folder, network=AnatomySpec(filters=(32, 64, 96, 64)).to_dict())
+    change(folder, network=AnatomySpec(filters=(56, 64, 96, 64)).to_dict())
     with pytest.raises(BundleError, match=r"tensor 'down\.3"):
         load_anatomy_bundle(folder).load_network()
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from CMBNetLib.anatomy_tissues import OUTER_CSF, TISSUES
+from CMBNetLib.errors import InputError
 from CMBNetTrainingLib.anatomy_heads import LEFT, RIGHT, CodedHead, tissue_index
 from CMBNetTrainingLib.anatomy_loss import CLASSES, tissue_loss
 from CMBNetTrainingLib.anatomy_samples import UNKNOWN_SIDE, draw_sample
 from CMBNetTrainingLib.anatomy_slices import draw_slicing, slice_matrix
-from CMBNetTrainingLib.anatomy_training import AnatomyRun, AnatomyTraining, _seen_twice, validate
+from CMBNetTrainingLib.anatomy_training import AnatomyRun, AnatomyTraining, _seen_twice, read_run, validate
 
 PATCH = (24, 32, 24)
 
@@ -130,3 +131,34 @@ def test_learning_lowers_the_loss_and_settles_its_batch_norms(
     sample = draw_sample(np.random.default_rng(1), [small_head()], PATCH)
     assert all(0 <= figure <= 1 for figure in validate(run.average, [sample]))
     assert len(TISSUES) == CLASSES
+
+
+def test_a_run_goes_on_with_a_narrower_ones_weights(tmp_path: Path, batches: list[tuple[torch.Tensor, ...]]) -> None:
+    narrow = AnatomyRun(tmp_path / "narrow", AnatomyTraining(minutes=1, filters=(8, 8, 8, 8)))
+    narrow.learn(*batches[0])
+    narrow.save()
+    settings = AnatomyTraining(minutes=1, filters=(12, 8, 10, 20), init=str(tmp_path / "narrow"))
+    wide = AnatomyRun(tmp_path / "wide", settings)
+    image = torch.randn(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before, after = narrow.average(image), wide.average(image)
+    assert float((before - after).abs().max()) < 1e-3 * float(before.abs().max())
+    copies = wide.network.up[0][0].weight[8:].clone()
+    wide.learn(*batches[1])
+    wide.save()
+    assert not torch.equal(copies, wide.network.up[0][0].weight[8:])
+    # Begun once, it goes on from its own weights, and knows how many steps there were before.
+    again = AnatomyRun(tmp_path / "wide", settings)
+    assert (again.step, again.steps_before, read_run(tmp_path / "wide")[1]) == (1, 1, 2)
+
+
+def test_a_folder_without_a_run_is_no_beginning(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no run"):
+        AnatomyRun(tmp_path / "run", AnatomyTraining(init=str(tmp_path)))
+
+
+@pytest.mark.parametrize("filters", [(8, 8, 8), (8, 8, 8, 4)])
+def test_a_wider_run_is_refused(tmp_path: Path, filters: tuple[int, ...]) -> None:
+    AnatomyRun(tmp_path / "one", AnatomyTraining(filters=(8, 8, 8, 8))).save()
+    with pytest.raises(InputError, match="8, 8, 8, 8 and " + ", ".join(map(str, filters))):
+        AnatomyRun(tmp_path / "other", AnatomyTraining(filters=filters, init=str(tmp_path / "one")))
