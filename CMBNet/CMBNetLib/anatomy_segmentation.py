@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,9 @@ class Segmentation:
     brain : Volume
         uint8 mask: one piece without holes.
     tissue : Volume
-        uint8 index into `network_anatomy.TISSUES` in the brain, 0 elsewhere.
+        uint8 index into `anatomy_tissues.TISSUES` in the brain, 0 elsewhere: by network and intensities.
+    plain_tissue : Volume
+        The same by the network alone: borders are blurred, but no dark spot or vein has moved them.
     right : ndarray of bool, [k, j, i]
         Right rather than left, by the network alone; alike within its own voxels.
     in_one_piece : float
@@ -47,6 +50,7 @@ class Segmentation:
 
     brain: Volume
     tissue: Volume
+    plain_tissue: Volume
     right: np.ndarray
     in_one_piece: float
     certainty: float
@@ -60,17 +64,20 @@ def segment(scan: Volume, network: AnatomyUNet) -> Segmentation:
     kept = _one_piece(inside > 0.5)
     count = int((inside > 0.5).sum())
     like = _finer_grid(coarse)
-    brain, tissue = np.zeros(like.array.shape, np.uint8), np.zeros(like.array.shape, np.uint8)
+    brain, plain, tissue = (np.zeros(like.array.shape, np.uint8) for _ in range(3))
     if kept.any():
         box = _box_of(kept)
         fine, whole = tuple(slice(FINER * s.start, FINER * s.stop) for s in box), (slice(None), *box)
         contrast = contrast_of(coarse.array[box], probability[whole], kept[box])
         image = resample_to(_block_means(nearest_to_ras(scan), like.spacing_mm[0]), like.grid).array[fine]
         brain[fine] = _finer_brain(inside[box], kept[box])
-        tissue[fine] = np.where(brain[fine], _finer_tissue(probability[whole], contrast, image), 0)
+        finer = [_interpolated(share) for share in probability[whole][1:OUTER_CSF]]
+        plain[fine] = np.where(brain[fine], _likeliest(finer), 0)
+        tissue[fine] = np.where(brain[fine], _likeliest(_sharpened(finer, contrast, image)), 0)
     return Segmentation(
         brain=like.with_array(brain, name="brain"),
         tissue=like.with_array(tissue, name="tissue"),
+        plain_tissue=like.with_array(plain, name="tissue"),
         right=repeated(right),
         in_one_piece=float((kept & (inside > 0.5)).sum()) / count if count else 0.0,
         certainty=float(probability[1:OUTER_CSF].max(0)[kept].mean()) if kept.any() else 0.0,
@@ -104,15 +111,17 @@ def _finer_brain(inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return _without_holes((_interpolated(inside) > 0.5) & near)
 
 
-def _finer_tissue(probability: np.ndarray, contrast: Contrast, image: np.ndarray) -> np.ndarray:
-    """Index of the likeliest tissue by interpolated probabilities (tissues, k, j, i), intensities and neighbours."""
-    tissues = range(1, OUTER_CSF)
-    belief = [_interpolated(probability[index]) * contrast.likelihood(index, image) for index in tissues]
+def _sharpened(finer: Sequence[np.ndarray], contrast: Contrast, image: np.ndarray) -> list[np.ndarray]:
+    """What is believed of the tissues of the brain, given their probabilities, the intensities and the neighbours."""
+    belief = [share * contrast.likelihood(index, image) for index, share in enumerate(finer, 1)]
     total = np.maximum(sum(belief), 1e-12)
-    chosen, best = np.ones(image.shape, np.uint8), np.full(image.shape, -1, np.float32)
-    for index, share in zip(tissues, belief, strict=True):
-        share /= total
-        share *= ndimage.uniform_filter(share, 3) + LEAST_SUPPORT
+    return [share * (ndimage.uniform_filter(share, 3) + LEAST_SUPPORT) for share in (each / total for each in belief)]
+
+
+def _likeliest(belief: Sequence[np.ndarray]) -> np.ndarray:
+    """Index of the largest, from 1."""
+    chosen, best = np.ones(belief[0].shape, np.uint8), belief[0].copy()
+    for index, share in enumerate(belief[1:], 2):
         higher = share > best
         chosen[higher] = index
         np.maximum(best, share, out=best)

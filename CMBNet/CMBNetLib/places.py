@@ -10,9 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from .anatomy import BY_NETWORK, Anatomy
+from .anatomy import Anatomy
+from .anatomy_regions import STRUCTURE_OF
+from .anatomy_tissues import TISSUES
 from .grid import Grid
-from .location import OUTSIDE, decode_region
+from .location import OUTSIDE
 from .preparation import Prepared, prepare
 from .volume import Volume, resample_to
 
@@ -66,12 +68,13 @@ def prepare_with(scan: Volume, anatomy: Anatomy, *, pixel_mm: float, thinnest_sl
 
 
 def places_of(anatomy: Anatomy, grid: Grid) -> np.ndarray:
-    """Map of places, uint8 [k, j, i], on a grid; all unknown where the regions are those of the atlas."""
+    """Map of places, uint8 [k, j, i], on a grid; all unknown where the regions are those of the atlas.
+
+    By the network alone: borders that the scan's intensities have drawn follow the dark spots that are in question too.
+    """
     i, j, k = grid.shape_ijk
-    if anatomy.method != BY_NETWORK:
+    if anatomy.plain_tissue is None:
         return np.full((k, j, i), UNKNOWN, np.uint8)
-    kinds, regions = np.zeros(256, np.uint8), anatomy.regions
-    for code in np.unique(regions.array):
-        kinds[code] = place_of(decode_region(int(code))[0])
-    places = regions.with_array(kinds[regions.array])
+    kinds = np.array([place_of(STRUCTURE_OF.get(name, OUTSIDE)) for name in TISSUES], np.uint8)
+    places = anatomy.plain_tissue.with_array(kinds[anatomy.plain_tissue.array])
     return resample_to(places, grid, interpolation="nearest", fill=OUTSIDE_PLACE).array

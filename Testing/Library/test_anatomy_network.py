@@ -81,7 +81,7 @@ def seen(tilt: float = 0.0, certainty: float = 0.9, in_one_piece: float = 1.0) -
     tissue = repeated(tissue.astype(np.uint8))
     grid = Volume(tissue, np.eye(4), "seen")
     right = repeated(i - 35 > tilt * (k - 30))
-    return Segmentation(grid.with_array((tissue > 0).astype(np.uint8)), grid, right, in_one_piece, certainty)
+    return Segmentation(grid.with_array((tissue > 0).astype(np.uint8)), grid, grid, right, in_one_piece, certainty)
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.2, -0.35])

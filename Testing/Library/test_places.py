@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from CMBNetLib.anatomy import BY_NETWORK, CLASSICAL, Anatomy
+from CMBNetLib.anatomy_regions import STRUCTURE_OF
+from CMBNetLib.anatomy_tissues import TISSUES as NETWORK_TISSUES
 from CMBNetLib.location import ANATOMY, decode_region, region_code
 from CMBNetLib.places import PLACES, place_of, places_of, prepare_with
 from CMBNetLib.volume import Volume
@@ -15,15 +17,21 @@ from CMBNetTrainingLib.tissue import TISSUES, parenchyma_of, places_in
 
 def anatomy(method: str) -> Anatomy:
     """A brain of 20 voxels in 24, its right half pallidum and its left half ventricle."""
-    codes = np.zeros((24, 24, 24), np.uint8)
-    codes[2:-2, 2:-2, 2:12] = region_code("ventricle", "left")
-    codes[2:-2, 2:-2, 12:-2] = region_code("pallidum", "right")
+    codes, tissue = np.zeros((24, 24, 24), np.uint8), np.zeros((24, 24, 24), np.uint8)
+    for side, name, part in (("left", "ventricle", slice(2, 12)), ("right", "pallidum", slice(12, -2))):
+        codes[2:-2, 2:-2, part], tissue[2:-2, 2:-2, part] = region_code(name, side), NETWORK_TISSUES.index(name)
     regions = Volume(codes, np.diag([2.0, 2.0, 2.0, 1.0]), "regions")
-    return Anatomy(regions.with_array((codes > 0).astype(np.uint8)), regions, method)
+    plain = regions.with_array(tissue) if method == BY_NETWORK else None
+    return Anatomy(regions.with_array((codes > 0).astype(np.uint8)), regions, method, plain_tissue=plain)
 
 
 def test_every_structure_is_a_place() -> None:
     assert {PLACES[place_of(structure)] for structure in ANATOMY} == set(PLACES) - {"unknown"}
+
+
+def test_every_tissue_of_the_network_is_a_structure_but_for_what_lies_outside() -> None:
+    assert set(NETWORK_TISSUES) - set(STRUCTURE_OF) == {"background", "outer_csf"}
+    assert set(STRUCTURE_OF.values()) <= set(ANATOMY)
 
 
 def test_label_maps_and_region_maps_agree() -> None:
