@@ -28,6 +28,7 @@ ODD_SHARE = 0.02
 ODD_DENSITY = 0.3
 # A tissue of fewer voxels than this has no intensity of its own.
 FEWEST_VOXELS = 20.0
+EVERYWHERE = (slice(None), slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,17 @@ class Contrast:
     means: list[Tensor | None]
     variances: list[float]
 
-    def likelihood(self, tissue: int, image: np.ndarray) -> np.ndarray | float:
-        """How well a tissue explains the intensities of an image of the same extent, finer or not; [k, j, i]."""
+    def likelihood(
+        self, tissue: int, image: np.ndarray, box: tuple[slice, slice, slice] = EVERYWHERE
+    ) -> np.ndarray | float:
+        """How well a tissue explains the intensities in a box of an image of the same extent, finer or not."""
         import torch.nn.functional as F
 
         means, variance = self.means[tissue], self.variances[tissue]
         if means is None:
             return ODD_SHARE * ODD_DENSITY
-        here = F.interpolate(means, size=image.shape, mode="trilinear")[0, 0].numpy()
-        density = np.exp((image / np.float32(self.reference) - here) ** 2 * np.float32(-0.5 / variance))
+        here = F.interpolate(means, size=image.shape, mode="trilinear")[0, 0].numpy()[box]
+        density = np.exp((image[box] / np.float32(self.reference) - here) ** 2 * np.float32(-0.5 / variance))
         return density * np.float32((1 - ODD_SHARE) / np.sqrt(2 * np.pi * variance)) + np.float32(
             ODD_SHARE * ODD_DENSITY
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FINER = 2
 # A single voxel among others of another tissue is noise; this much is believed of it all the same.
 LEAST_SUPPORT = 1e-3
+# Nowhere is a tissue that the network gives no more than this.
+UNLIKELY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ def segment(scan: Volume, network: AnatomyUNet) -> Segmentation:
         contrast = contrast_of(coarse.array[box], probability[whole], kept[box])
         image = resample_to(_block_means(nearest_to_ras(scan), like.spacing_mm[0]), like.grid).array[fine]
         brain[fine] = _finer_brain(inside[box], kept[box])
-        finer = [_interpolated(share) for share in probability[whole][1:OUTER_CSF]]
-        plain[fine] = np.where(brain[fine], _likeliest(finer), 0)
-        tissue[fine] = np.where(brain[fine], _likeliest(_sharpened(finer, contrast, image)), 0)
+        pieces = _finer_pieces(probability[whole])
+        plain[fine] = np.where(brain[fine], _likeliest(pieces, image.shape), 0)
+        tissue[fine] = np.where(brain[fine], _likeliest(_sharpened(pieces, contrast, image), image.shape), 0)
     return Segmentation(
         brain=like.with_array(brain, name="brain"),
         tissue=like.with_array(tissue, name="tissue"),
@@ -101,7 +103,8 @@ def _finer_grid(coarse: Volume) -> Volume:
 
 def _box_of(mask: np.ndarray) -> tuple[slice, slice, slice]:
     """The box of a mask and two voxels round it."""
-    k, j, i = (slice(max(0, s.start - 2), s.stop + 2) for s in ndimage.find_objects(mask.view(np.uint8))[0])
+    found = zip(ndimage.find_objects(mask.view(np.uint8))[0], mask.shape, strict=True)
+    k, j, i = (slice(max(0, s.start - 2), min(s.stop + 2, size)) for s, size in found)
     return k, j, i
 
 
@@ -111,20 +114,44 @@ def _finer_brain(inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return _without_holes((_interpolated(inside) > 0.5) & near)
 
 
-def _sharpened(finer: Sequence[np.ndarray], contrast: Contrast, image: np.ndarray) -> list[np.ndarray]:
-    """What is believed of the tissues of the brain, given their probabilities, the intensities and the neighbours."""
-    belief = [share * contrast.likelihood(index, image) for index, share in enumerate(finer, 1)]
-    total = np.maximum(sum(belief), 1e-12)
-    return [share * (ndimage.uniform_filter(share, 3) + LEAST_SUPPORT) for share in (each / total for each in belief)]
+class Piece(NamedTuple):
+    """How likely a tissue is, in the box outside of which it is not."""
+
+    tissue: int
+    box: tuple[slice, slice, slice]
+    share: np.ndarray
 
 
-def _likeliest(belief: Sequence[np.ndarray]) -> np.ndarray:
-    """Index of the largest, from 1."""
-    chosen, best = np.ones(belief[0].shape, np.uint8), belief[0].copy()
-    for index, share in enumerate(belief[1:], 2):
-        higher = share > best
-        chosen[higher] = index
-        np.maximum(best, share, out=best)
+def _finer_pieces(probability: np.ndarray) -> list[Piece]:
+    """The tissues of the brain on finer voxels, by probabilities (tissues, k, j, i)."""
+    pieces = []
+    for tissue in range(1, OUTER_CSF):
+        if (likely := probability[tissue] > UNLIKELY).any():
+            box = _box_of(likely)
+            k, j, i = (slice(FINER * s.start, FINER * s.stop) for s in box)
+            pieces.append(Piece(tissue, (k, j, i), _interpolated(probability[tissue][box])))
+    return pieces
+
+
+def _sharpened(pieces: Sequence[Piece], contrast: Contrast, image: np.ndarray) -> list[Piece]:
+    """What is believed of the tissues, given what was before, the intensities and the neighbours."""
+    belief = [p._replace(share=p.share * contrast.likelihood(p.tissue, image, p.box)) for p in pieces]
+    total = np.full(image.shape, 1e-12, np.float32)
+    for piece in belief:
+        total[piece.box] += piece.share
+    return [p._replace(share=_supported(p.share / total[p.box])) for p in belief]
+
+
+def _supported(share: np.ndarray) -> np.ndarray:
+    return np.asarray(share * (ndimage.uniform_filter(share, 3) + LEAST_SUPPORT))
+
+
+def _likeliest(pieces: Sequence[Piece], shape: tuple[int, ...]) -> np.ndarray:
+    """Index of the tissue with the largest share."""
+    chosen, best = np.ones(shape, np.uint8), np.zeros(shape, np.float32)
+    for tissue, box, share in pieces:
+        chosen[box][share > best[box]] = tissue
+        np.maximum(best[box], share, out=best[box])
     return chosen
 
 
