@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 
 from CMBNetLib.anatomy_contrast import contrast_of
+from CMBNetLib.anatomy_segmentation import segment
+from CMBNetLib.anatomy_tissues import TISSUES
+from CMBNetLib.network_anatomy import AnatomySpec
+from CMBNetLib.volume import Volume
 
 SHAPE = (24, 48, 48)
 LEFT_TISSUE, RIGHT_TISSUE = 1, 2
+CORTEX, WHITE = TISSUES.index("cortex"), TISSUES.index("white_matter")
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +93,37 @@ def test_a_finer_image_of_the_same_place(prior: np.ndarray, truth: np.ndarray) -
 def test_an_empty_scan_raises_nothing(prior: np.ndarray, truth: np.ndarray) -> None:
     found = sharpened(np.zeros(SHAPE, np.float32), prior, truth)
     assert set(np.unique(found)) <= {1, 2}
+
+
+class Blurred(torch.nn.Module):
+    """A network that says the same of every scan: white matter in a smooth ball, cortex round it."""
+
+    spec = AnatomySpec()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        k, j, i = (torch.arange(n) - (n - 1) / 2 for n in image.shape[2:])
+        radius = torch.sqrt(k[:, None, None] ** 2 + j[:, None] ** 2 + i**2)
+        logits = torch.full((1, len(TISSUES) + 1, *image.shape[2:]), -6.0)
+        logits[0, 0] = 2.0 * (radius - 20)
+        logits[0, CORTEX] = 0.0
+        logits[0, WHITE] = 0.5 * (14 - radius)
+        logits[0, -1] = i
+        return logits
+
+
+def test_a_segmentation_has_the_tissues_with_and_without_the_intensities() -> None:
+    k, j, i = np.indices((88, 88, 88)) - 43.5
+    radius = np.sqrt(k**2 + j**2 + i**2)
+    wall = 28 + 5 * np.sin(5 * np.arctan2(j, i))
+    image = np.where(radius < wall, 1.0, 1.4) * (radius < 40) + np.random.default_rng(2).normal(0, 0.03, radius.shape)
+    bleeds = (np.abs(k) < 2) & (np.abs(np.abs(i) - 34) < 2) & (np.abs(j) < 2)
+    image[bleeds] = 0.1
+    found = segment(Volume((500 * image).astype(np.float32), np.eye(4), "scan"), Blurred().eval())
+    brain = found.brain.array > 0
+    truth = np.where(radius < wall, WHITE, CORTEX)
+    sharp, plain = found.tissue.array, found.plain_tissue.array
+    assert (sharp == truth)[brain].mean() > 0.97
+    assert 0.8 < (plain == truth)[brain].mean() < 0.93
+    # By the network alone the border is round, whatever the scan shows.
+    assert ((plain == WHITE) == (radius < 28))[brain & (np.abs(radius - 28) > 1)].all()
+    assert (sharp == truth)[bleeds].mean() > 0.9
