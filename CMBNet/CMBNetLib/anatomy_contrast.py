@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ROUNDS = 5
-# The mean of a tissue varies over this distance (coil, iron, age); the unit is the edge of a voxel.
+# The mean of a tissue varies over this distance (coil, iron): standard deviation in voxels of the network, of 2 mm.
 REACH_VOXELS = 5.0
 # With less of a tissue around than this share, its mean in the whole scan counts more than that of the place.
 LEAST_SHARE = 0.05
@@ -59,9 +59,8 @@ class Contrast:
             return ODD_SHARE * ODD_DENSITY
         here = F.interpolate(means, size=image.shape, mode="trilinear")[0, 0].numpy()[box]
         density = np.exp((image[box] / np.float32(self.reference) - here) ** 2 * np.float32(-0.5 / variance))
-        return density * np.float32((1 - ODD_SHARE) / np.sqrt(2 * np.pi * variance)) + np.float32(
-            ODD_SHARE * ODD_DENSITY
-        )
+        scale = np.float32((1 - ODD_SHARE) / np.sqrt(2 * np.pi * variance))
+        return density * scale + np.float32(ODD_SHARE * ODD_DENSITY)
 
 
 def contrast_of(image: np.ndarray, probability: np.ndarray, brain: np.ndarray) -> Contrast:
@@ -75,12 +74,13 @@ def contrast_of(image: np.ndarray, probability: np.ndarray, brain: np.ndarray) -
     reference = max(float(image[brain].mean()), 1e-6)
     belief = probability
     for _ in range(ROUNDS - 1):
-        belief = _updated(belief, probability, image, _fitted(image, belief, reference))
+        belief = _updated(probability, image, _fitted(image, belief, reference))
     return _fitted(image, belief, reference)
 
 
-def _updated(belief: np.ndarray, prior: np.ndarray, image: np.ndarray, contrast: Contrast) -> np.ndarray:
-    belief = np.empty_like(belief)
+def _updated(prior: np.ndarray, image: np.ndarray, contrast: Contrast) -> np.ndarray:
+    """What is believed of the voxels, given what was before and the intensities; odd ones weigh less."""
+    belief = np.empty_like(prior)
     belief[0] = prior[0] * ODD_DENSITY
     for tissue in range(1, len(prior)):
         belief[tissue] = prior[tissue] * contrast.likelihood(tissue, image)

@@ -271,7 +271,10 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, help="folder for log, settings and curve")
     args = parser.parse_args()
     settings = AnatomyTraining(args.minutes, args.bfloat16, args.learning_rate, tuple(args.filters), args.init)
-    train(args.maps, args.validation, args.output, settings)
+    try:
+        train(args.maps, args.validation, args.output, settings)
+    except InputError as error:
+        parser.error(str(error))
     if args.bundle is not None:
         from CMBNetTrainingLib.anatomy_export import build
         from CMBNetTrainingLib.anatomy_scans import make_scans
