@@ -32,15 +32,15 @@ class Anatomy:
         How it was found.
     flags : list of dict
         ``{"code", "message"}`` of what is doubtful.
-    plain_tissue : Volume or None
-        `anatomy_segmentation.Segmentation.plain_tissue`; None where the network's tissues were not believed.
+    tissue : Volume or None
+        `anatomy_segmentation.Segmentation.tissue`; None where the network's tissues were not believed.
     """
 
     brain: Volume
     regions: Volume
     method: str
     flags: list[dict[str, str]] = field(default_factory=list)
-    plain_tissue: Volume | None = None
+    tissue: Volume | None = None
 
 
 def find_anatomy(scan: Volume, network: AnatomyUNet | None = None) -> Anatomy:
@@ -76,7 +76,7 @@ def find_anatomy(scan: Volume, network: AnatomyUNet | None = None) -> Anatomy:
         text = f"The regions are those of the atlas, which are approximate: {'; '.join(doubts)}."
         flags = [{"code": "anatomy_regions", "message": text}, *flags]
         return Anatomy(seen.brain, fit_regions(seen.brain), MASK_BY_NETWORK, flags)
-    return Anatomy(seen.brain, region_map(seen), BY_NETWORK, flags, seen.plain_tissue)
+    return Anatomy(seen.brain, region_map(seen), BY_NETWORK, flags, seen.tissue)
 
 
 def _classical(scan: Volume, flags: list[dict[str, str]]) -> Anatomy:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .network_anatomy import AnatomyUNet
 
 INTENSITY_RULE = "head-mean"
-VOXEL_RANGE_MM = (1.0, 4.0)
+VOXEL_RANGE_MM = (0.5, 4.0)
 _KEYS = ("id", "task", "network", "intensity_rule", "measured", "sha256")
 
 
@@ -43,12 +43,16 @@ class AnatomyBundle:
 
     def load_network(self) -> AnatomyUNet:
         """The network with its weights as float32, in evaluation mode; `BundleError` where they do not fit."""
+        import torch
+
         from .network_anatomy import AnatomySpec, AnatomyUNet
 
         described = self.metadata["cmbnet"]["network"]
-        network = AnatomyUNet(AnatomySpec(tuple(described["filters"]), float(described["voxel_mm"])))
+        network = AnatomyUNet(AnatomySpec(tuple(described["filters"]), tuple(described["voxel_mm"])))
         network.load_state_dict(load_weights(self.id, self.folder / WEIGHTS, network.state_dict()))
-        return network.float().eval()
+        network = network.float().eval()
+        # Half as fast again as with the channels first.
+        return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
 
 
 def load_anatomy_bundle(folder: Path | None = None) -> AnatomyBundle:
@@ -83,7 +87,8 @@ def _check_values(ours: dict[str, Any]) -> None:
     filters = spec["filters"]
     if not 2 <= len(filters) <= MOST_LEVELS or not all(isinstance(n, int) and 1 <= n <= MOST_FILTERS for n in filters):
         raise ValueError(f"filters {filters}")
-    if not VOXEL_RANGE_MM[0] <= float(spec["voxel_mm"]) <= VOXEL_RANGE_MM[1]:
-        raise ValueError(f"voxel_mm {spec['voxel_mm']} is outside {VOXEL_RANGE_MM[0]:g}-{VOXEL_RANGE_MM[1]:g}")
+    low, high = VOXEL_RANGE_MM
+    if len(spec["voxel_mm"]) != 3 or not all(low <= edge <= high for edge in spec["voxel_mm"]):
+        raise ValueError(f"voxel_mm {spec['voxel_mm']} is not three edges of {low:g}-{high:g}")
     if ours["intensity_rule"] != INTENSITY_RULE:
         raise ValueError(f"unknown intensity rule '{ours['intensity_rule']}'")

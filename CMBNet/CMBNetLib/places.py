@@ -64,17 +64,14 @@ def prepare_with(scan: Volume, anatomy: Anatomy, *, pixel_mm: float, thinnest_sl
         As `preparation.prepare`.
     """
     prepared = prepare(scan, anatomy.brain, pixel_mm=pixel_mm, thinnest_slice_mm=thinnest_slice_mm)
-    return replace(prepared, places=places_of(anatomy, prepared.image.grid))
+    return replace(prepared, places=places_of(anatomy.tissue, prepared.image.grid))
 
 
-def places_of(anatomy: Anatomy, grid: Grid) -> np.ndarray:
-    """Map of places, uint8 [k, j, i], on a grid; all unknown where the regions are those of the atlas.
-
-    By the network alone: borders that the scan's intensities have drawn follow the dark spots that are in question too.
-    """
+def places_of(tissue: Volume | None, grid: Grid) -> np.ndarray:
+    """Map of places, uint8 [k, j, i], on a grid, by the anatomy network's tissues; all unknown without them."""
     i, j, k = grid.shape_ijk
-    if anatomy.plain_tissue is None:
+    if tissue is None:
         return np.full((k, j, i), UNKNOWN, np.uint8)
     kinds = np.array([place_of(STRUCTURE_OF.get(name, OUTSIDE)) for name in TISSUES], np.uint8)
-    places = anatomy.plain_tissue.with_array(kinds[anatomy.plain_tissue.array])
+    places = tissue.with_array(kinds[tissue.array])
     return resample_to(places, grid, interpolation="nearest", fill=OUTSIDE_PLACE).array

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from CMBNetLib.anatomy import CLASSICAL, MASK_BY_NETWORK
+from CMBNetTrainingLib.anatomy_contrasts import PHYSICAL_SHARE
 from CMBNetTrainingLib.anatomy_measure import REGIONS, AnatomyScore
-from CMBNetTrainingLib.anatomy_samples import PHYSICAL_SHARE
 from CMBNetTrainingLib.anatomy_scans import KINDS
 
 _HEAD = """# CMBNet anatomy
@@ -22,9 +22,10 @@ thickness, from which zone and region of a microbleed follow. No T1 scan is need
 ## How it was trained
 
 {label_maps} anatomical label maps, bent, tilted, scaled and mirrored at random, were given contrasts: {physical} %
-physical (T2*-weighted signal at 1.5, 3 or 7 T, loss of signal near air), the rest random. Slices of up to 7 mm in three
-directions, coil bias, noise, lesions, wider ventricles, cut fields of view and removed skulls are part of it. No
-patient scan was used. {steps} steps in {minutes} minutes on a share of two CPU cores; {share} of the schedule was done.
+physical (T2*-weighted signal at 1.5, 3 or 7 T with the field that the tissues make, some as SWI), the rest random.
+Slices of up to 7 mm in three directions, coil bias, noise, veins, dark spots, larger lesions, wider ventricles, cut
+fields of view and removed skulls are part of it. No patient scan was used. {steps} steps in {minutes} minutes on
+{device}; {share} of the schedule was done.
 {before}To repeat it: `python -m CMBNetTrainingLib.anatomy_training`, see `Docs/training.md`.
 
 ## How it was measured
@@ -69,8 +70,9 @@ def model_card(ours: Sequence[AnatomyScore], before: Sequence[AnatomyScore], tra
     physical = round(100 * PHYSICAL_SHARE)
     earlier = training.get("steps_before")
     before_them = f"They went on from the weights of another run, which took {earlier} steps.\n" if earlier else ""
-    values = {**training, "fallbacks": fallbacks, "atlas": atlas, "physical": physical, "before": before_them}
-    head = _HEAD.format(scans=len(ours), **values)
+    device = "a CPU" if training["device"] == "cpu" else "one GPU"
+    told = {"device": device, "fallbacks": fallbacks, "atlas": atlas, "physical": physical, "before": before_them}
+    head = _HEAD.format(scans=len(ours), **{**training, **told})
     return head + _by_kind(ours, before) + "\n" + _by_region(ours, before) + _TAIL
 
 

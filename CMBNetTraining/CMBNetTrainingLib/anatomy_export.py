@@ -63,7 +63,7 @@ def write_bundle(
 def _metadata(
     model: str, network: dict[str, Any], measured: dict[str, Any], training: dict[str, Any], hashes: dict[str, str]
 ) -> dict[str, Any]:
-    image = {"type": "image", "format": "magnitude", "modality": "MR", "spatial_shape": ["2*n", "2*n", "2*n"]}
+    image = {"type": "image", "format": "magnitude", "modality": "MR", "spatial_shape": ["n", "2*n", "2*n"]}
     channels = {str(n): name for n, name in enumerate([*TISSUES, "right against left (logit)"])}
     return {
         "version": __version__,
@@ -73,7 +73,7 @@ def _metadata(
         "required_packages_version": {"safetensors": "0.4"},
         "name": "CMBNet anatomy",
         "task": "Brain mask, tissues and side on T2*-weighted and SWI MRI of any orientation and slice thickness",
-        "description": "Small 3D U-Net on 2 mm voxels, trained on random and physical contrasts.",
+        "description": "Small 3D U-Net on voxels of 1 x 1 x 2 mm, trained on random and physical contrasts.",
         "authors": "SlicerCMBNet maintainers",
         "copyright": "SlicerCMBNet contributors, Apache-2.0",
         "data_source": "Images simulated from public anatomical label maps; no patient scan was used in training",
@@ -128,7 +128,7 @@ def build(run: Path, scans: Path, folder: Path, license_file: Path, docs: Path |
     config = json.loads((run / "config.json").read_text())
     rows = read_log(run)
     training = {"label_maps": config["label_maps"], "real_scans": 0, "steps": int(rows[-1]["step"]),
-                "steps_before": config["steps_before"],
+                "steps_before": config["steps_before"], "device": config["device"],
                 "minutes": round(float(rows[-1]["elapsed_s"]) / 60), "simulated": True,
                 "share": f"{float(rows[-1]['elapsed_s']) / (60 * config['minutes']):.0%}"}  # fmt: skip
     license_text = license_file.read_text(encoding="utf-8")

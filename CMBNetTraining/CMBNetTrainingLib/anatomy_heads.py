@@ -7,16 +7,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy import ndimage
 
 from CMBNetLib.anatomy_tissues import TISSUES
 from CMBNetLib.files import atomic_output
 from CMBNetLib.volume import Volume
-from CMBNetTrainingLib.acquisition import field_of
 from CMBNetTrainingLib.anatomy_labels import CSF_LABEL, brain_mask
 from CMBNetTrainingLib.head import OUTER_AIR, read_head_map
-from CMBNetTrainingLib.tissue import AIR, BONE, FIRST_EXTRACEREBRAL_LABEL
+from CMBNetTrainingLib.tissue import FIRST_EXTRACEREBRAL_LABEL
 
 LEFT, RIGHT = 1, 2
 # Left labels and their right counterparts.
@@ -49,8 +47,6 @@ class CodedHead:
         Index into the tables.
     label, tissue, side : ndarray
         By code: FreeSurfer label (right ones named by their left counterpart), index into `TISSUES`, 0/LEFT/RIGHT.
-    gradient : ndarray of float32
-        Gradient of the field (ppm/mm) that the air cavities cause, on 2 mm voxels.
     near_ventricle : ndarray of int
         Flat positions of white matter by distance from the lateral ventricles, up to 5 mm, nearest first.
     ventricle_codes : tuple of int
@@ -64,7 +60,6 @@ class CodedHead:
     label: np.ndarray
     tissue: np.ndarray
     side: np.ndarray
-    gradient: np.ndarray
     near_ventricle: np.ndarray
     ventricle_codes: tuple[int, int]
     center: np.ndarray
@@ -95,8 +90,7 @@ def read_coded_head(path: Path) -> CodedHead:
     where = np.argwhere(brain)
     ventricles = tuple(int(np.flatnonzero((label == 4) & (side == s))[0]) for s in (LEFT, RIGHT))
     return CodedHead(
-        path.name.split(".")[0], codes, label, tissue, side,
-        _cavity_gradient(labels), _near_ventricle(labels), (ventricles[0], ventricles[1]),
+        path.name.split(".")[0], codes, label, tissue, side, _near_ventricle(labels), (ventricles[0], ventricles[1]),
         (where.min(0) + where.max(0)) / 2.0,
     )  # fmt: skip
 
@@ -134,16 +128,6 @@ def _sides(labels: np.ndarray) -> np.ndarray:
     for one, other in PAIRS.items():
         sides[labels == one], sides[labels == other] = LEFT, RIGHT
     return sides
-
-
-def _cavity_gradient(labels: np.ndarray) -> np.ndarray:
-    """Size of the field gradient (ppm/mm) round air and bone, on every other voxel."""
-    coarse = labels[::2, ::2, ::2]
-    chi = np.where(coarse == 0, AIR.chi_ppm, np.where(coarse == 515, BONE.chi_ppm, 0.0)).astype(np.float32)
-    field = field_of(torch.from_numpy(np.pad(chi, 8)), np.full(3, 2.0), (1.0, 0.0, 0.0)).numpy()
-    slopes = np.gradient(field, 2.0)
-    size = np.sqrt(sum(s**2 for s in slopes))[8:-8, 8:-8, 8:-8]
-    return np.ascontiguousarray(size, dtype=np.float32)
 
 
 def _near_ventricle(labels: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How the slices of a scan lie in a patch of 2 mm voxels: their spacing, thickness and field of view."""
+"""How the slices of a scan lie in a patch of 1 mm voxels: their spacing, thickness and field of view."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-VOXEL_MM = 2.0
+VOXEL_MM = 1.0
 THICK_SHARE = 0.6
 # Scans are axial, now and then sagittal or coronal: probability of the slice axis being k, j, i.
 AXES = (0.8, 0.08, 0.12)
@@ -14,18 +14,11 @@ AXES = (0.8, 0.08, 0.12)
 
 @dataclass(frozen=True)
 class Slicing:
-    """Slices across ``axis``: a matrix that averages over them and interpolates back; identity for thin slices."""
+    """Slices across ``axis``: a matrix that averages over them and interpolates back."""
 
     axis: int
     matrix: np.ndarray
     shape: tuple[int, ...]
-
-    def blurred(self, image: np.ndarray) -> np.ndarray:
-        """What the slices keep of an image, interpolated to its own grid again."""
-        if self.matrix.shape == (0, 0):
-            return image
-        moved = np.tensordot(self.matrix, image, (1, self.axis))
-        return np.ascontiguousarray(np.moveaxis(moved, 0, self.axis))
 
     def in_view(self, rng: np.random.Generator) -> np.ndarray:
         """Mask of the field of view, which may end early across the slices; broadcasts over the patch."""
@@ -39,12 +32,11 @@ class Slicing:
 
 
 def draw_slicing(rng: np.random.Generator, shape: tuple[int, ...]) -> Slicing:
-    """Thin slices (nothing to average) or slices of 2.5 to 7 mm, with or without a gap."""
+    """Thin slices, or slices of 2.5 to 7 mm with or without a gap."""
     axis = int(rng.choice(3, p=AXES))
-    if rng.random() >= THICK_SHARE:
-        return Slicing(axis, np.zeros((0, 0), np.float32), shape)
-    spacing = float(np.exp(rng.uniform(np.log(2.5), np.log(7.0))))
-    thickness = spacing * float(rng.uniform(0.75, 1.0))
+    thick = rng.random() < THICK_SHARE
+    spacing = float(np.exp(rng.uniform(np.log(2.5), np.log(7.0)))) if thick else float(rng.uniform(1.0, 2.5))
+    thickness = spacing * float(rng.uniform(0.75, 1.0) if thick else 1.0)
     return Slicing(axis, slice_matrix(shape[axis], spacing, thickness, float(rng.uniform(0, spacing))), shape)
 
 

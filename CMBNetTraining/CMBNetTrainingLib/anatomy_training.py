@@ -1,4 +1,4 @@
-r"""Train the anatomy network on samples made of label maps: one process and a helper, a time budget, resume.
+r"""Train the anatomy network on samples made of label maps, on a GPU or a CPU: a time budget, resume.
 
 python -m CMBNetTrainingLib.anatomy_training LABEL_MAP... -o RUN --validation LABEL_MAP... --minutes 80 \
     --bundle Resources/Models/cmbnet-anatomy --license LICENSE --docs Docs
@@ -28,17 +28,24 @@ from torch import Tensor, nn
 from CMBNetLib.anatomy_tissues import OUTER_CSF, TISSUES
 from CMBNetLib.errors import InputError
 from CMBNetLib.files import atomic_output
-from CMBNetLib.network_anatomy import AnatomySpec, AnatomyUNet
+from CMBNetLib.network_anatomy import SQUARE, AnatomySpec, AnatomyUNet
 from CMBNetTrainingLib.anatomy_heads import CodedHead, read_coded_heads
 from CMBNetTrainingLib.anatomy_loss import JUDGED, anatomy_loss
-from CMBNetTrainingLib.anatomy_samples import UNKNOWN_SIDE, Sample, draw_sample
+from CMBNetTrainingLib.anatomy_samples import UNKNOWN_SIDE, Sample, SampledHead, Shape, draw_sample
 from CMBNetTrainingLib.network_widening import widened_anatomy
 
 LAST = "last.safetensors"
 EMA_DECAY = 0.998
 COLUMNS = ("step", "elapsed_s", "loss", "learning_rate", "brain_dice", "mean_tissue_dice", "side_right")
 VALIDATION_SAMPLES = 16
+VALIDATION_PATCH = (64, 176, 144)
+# Patches (k, j, i) of 2 x 1 x 1 mm from a part of a head to nearly all of one, as scans cover more or less, and how
+# many are learned from together on a GPU.
+PATCHES: tuple[tuple[Shape, int], ...] = (
+    ((64, 176, 144), 4), ((64, 176, 144), 4), ((48, 208, 176), 4), ((88, 144, 112), 4), ((80, 208, 168), 2)
+)  # fmt: skip
 STEPS_APART = 8
+SAVE_EVERY_S = 60.0
 # A step that takes longer was held up (the process was stopped): that is no training time.
 LONGEST_STEP_S = 20.0
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -46,10 +53,10 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class AnatomyTraining:
-    """Settings of a run. Minutes are wall time over all calls; a batch is one patch.
+    """Settings of a run. Minutes are wall time over all calls.
 
-    ``bfloat16`` halves the time of a step on CPUs that multiply it in hardware. ``init`` is the folder of a run with as
-    many levels and none wider.
+    On a CPU a batch is one patch, and ``bfloat16`` halves the time of a step where the CPU multiplies it in hardware.
+    ``init`` is the folder of a run with as many levels and none wider.
     """
 
     minutes: float = 80.0
@@ -58,25 +65,41 @@ class AnatomyTraining:
     filters: tuple[int, ...] = AnatomySpec().filters
     init: str = ""
     weight_decay: float = 1e-4
-    warm_up: int = 150
+    warm_up: int = 300
     log_every: int = 50
     validate_every: int = 500
     seed: int = 20_261_124
+    device: str = "cpu"
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device != "cpu"
 
 
-class Samples(torch.utils.data.IterableDataset):  # type: ignore[type-arg]
-    """Endless samples; the n-th is the same in every run with the same seed."""
+class Batches(torch.utils.data.IterableDataset):  # type: ignore[type-arg]
+    """Endless batches; the n-th is the same in every run with the same seed on the same kind of device."""
 
-    def __init__(self, heads: Sequence[CodedHead], seed: int, first: int) -> None:
-        self.heads, self.seed, self.first = heads, seed, first
+    def __init__(self, heads: Sequence[CodedHead], settings: AnatomyTraining, first: int) -> None:
+        self.heads, self.settings, self.first = heads, settings, first
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def __iter__(self) -> Iterator[Batch]:
         torch.set_num_threads(1)
+        heads = [SampledHead.on(self.settings.device, head) for head in self.heads]
         number = self.first
         while True:
-            sample = draw_sample(np.random.default_rng([self.seed, number]), self.heads)
-            yield sample.image, sample.tissue, sample.side
+            rng = np.random.default_rng([self.settings.seed, number])
+            patch, together = PATCHES[int(rng.integers(len(PATCHES)))]
+            yield collated([draw_sample(rng, heads, patch) for _ in range(together if self.settings.on_gpu else 1)])
             number += 1
+
+
+def collated(samples: Sequence[Sample]) -> Batch:
+    """Images, tissues and sides of samples of the same shape, (b, k, j, i)."""
+    return (
+        torch.stack([s.image for s in samples]),
+        torch.stack([s.tissue for s in samples]),
+        torch.stack([s.side for s in samples]),
+    )
 
 
 def read_run(folder: Path) -> tuple[dict[str, Tensor], int]:
@@ -106,10 +129,14 @@ class AnatomyRun:
         if settings.init and not (folder / LAST).exists():
             weights, self.steps_before = read_run(Path(settings.init))
             self.network.load_state_dict(widened_anatomy(weights, settings.filters, settings.seed))
-        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.network.to(settings.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.average.to(settings.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average.load_state_dict(self.network.state_dict())
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self.network.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=settings.on_gpu,
         )
         self.step, self.elapsed_s, self.label_maps = 0, 0.0, 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,12 +152,12 @@ class AnatomyRun:
         warm = min(1.0, (self.step + 1) / self.settings.warm_up)
         return self.settings.learning_rate * warm * max(0.01, 0.5 + 0.5 * math.cos(math.pi * min(self.done, 1.0)))
 
-    def learn(self, image: Tensor, tissue: Tensor, side: Tensor) -> float:
-        """One step on (b, k, j, i) arrays."""
+    def learn(self, image: Tensor, tissue: Tensor, side: Tensor) -> Tensor:
+        """One step on (b, k, j, i) arrays; the loss, which is asked for its value only where it is told."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
-        judged = torch.randperm(8, generator=torch.Generator().manual_seed(self.step))[:JUDGED]
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
+        judged = torch.randperm(SQUARE, generator=torch.Generator().manual_seed(self.step))[:JUDGED]
+        with torch.autocast(torch.device(self.settings.device).type, torch.bfloat16, enabled=self.settings.bfloat16):
             loss = anatomy_loss(self.network, image[:, None], tissue, side, judged)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -138,13 +165,13 @@ class AnatomyRun:
         self.optimiser.step()
         self.step += 1
         self._update_average()
-        return float(loss.detach())
+        return loss.detach()
 
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
-        for kept, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            kept.lerp_(new, 1 - decay)
+        kept, new = (list(network.state_dict().values()) for network in (self.average, self.network))
+        torch._foreach_lerp_(kept, new, 1 - decay)
 
     def save(self) -> None:
         """Write everything that decides how the run goes on."""
@@ -164,7 +191,7 @@ class AnatomyRun:
         checkpoint = self.folder / LAST
         if not checkpoint.exists():
             return
-        tensors, about = load_file(checkpoint), _about(checkpoint)
+        tensors, about = load_file(checkpoint, self.settings.device), _about(checkpoint)
         for name, module in (("network.", self.network), ("average.", self.average)):
             module.load_state_dict({k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)})
         state: dict[int, dict[str, Tensor]] = defaultdict(dict)
@@ -194,57 +221,60 @@ class AnatomyRun:
 def validate(network: AnatomyUNet, samples: Sequence[Sample]) -> tuple[float, float, float]:
     """Dice of the brain, mean Dice of the tissues 1 to 11, share of sides that are right; over all samples together."""
     network.eval()
-    counts = np.zeros((len(TISSUES), 3))
-    brain = np.zeros(3)
-    sides = []
+    together = torch.zeros(len(TISSUES), len(TISSUES))
+    right = known = 0
     for sample in samples:
-        logits = network(torch.from_numpy(sample.image)[None, None])[0]
-        found = logits[: len(TISSUES)].argmax(0).numpy()
-        for index in range(len(TISSUES)):
-            counts[index] += _overlap(found == index, sample.tissue == index)
-        brain += _overlap(_inside(found), _inside(sample.tissue))
-        known = sample.side != UNKNOWN_SIDE
-        sides.append(((logits[-1].numpy() > 0) == sample.side)[known])
-    dice = 2 * counts[1:OUTER_CSF - 1, 0] / np.maximum(counts[1:OUTER_CSF - 1, 1:].sum(1), 1)
-    return float(2 * brain[0] / brain[1:].sum()), float(dice.mean()), float(np.concatenate(sides).mean())
-
-
-def _inside(tissue: np.ndarray) -> np.ndarray:
-    return (tissue > 0) & (tissue != OUTER_CSF)
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> tuple[int, int, int]:
-    return int((one & other).sum()), int(one.sum()), int(other.sum())
+        logits = network(sample.image[None, None])[0]
+        found = logits[: len(TISSUES)].argmax(0)
+        pairs = (sample.tissue.long() * len(TISSUES) + found).flatten()
+        together += torch.bincount(pairs, minlength=len(TISSUES) ** 2).cpu().unflatten(0, together.shape)
+        told = sample.side != UNKNOWN_SIDE
+        right += int((((logits[-1] > 0) == (sample.side == 1)) & told).sum())
+        known += int(told.sum())
+    inside = [n for n in range(1, len(TISSUES)) if n != OUTER_CSF]
+    brain = 2 * together[inside][:, inside].sum() / (together[inside].sum() + together[:, inside].sum())
+    dice = 2 * together.diag() / (together.sum(0) + together.sum(1)).clamp_min(1)
+    return float(brain), float(dice[1 : OUTER_CSF - 1].mean()), right / max(known, 1)
 
 
 def train(maps: Sequence[Path], validation: Sequence[Path], folder: Path, settings: AnatomyTraining) -> None:
     """Train until the budget is spent; call it again to go on after a kill."""
     torch.set_num_threads(1)
     run = AnatomyRun(folder, settings)
-    held_out = read_coded_heads(validation, folder / "heads")
-    judged = [draw_sample(np.random.default_rng([settings.seed, 1, n]), held_out) for n in range(VALIDATION_SAMPLES)]
+    held_out = [SampledHead.on(settings.device, head) for head in read_coded_heads(validation, folder / "heads")]
+    draws = (np.random.default_rng([settings.seed, 1, n]) for n in range(VALIDATION_SAMPLES))
+    judged = [draw_sample(rng, held_out, VALIDATION_PATCH) for rng in draws]
     run.label_maps = len(maps)
-    heads = read_coded_heads(maps, folder / "heads")
-    first = run.steps_before + run.step
-    loader = torch.utils.data.DataLoader(Samples(heads, settings.seed, first), 1, num_workers=1, prefetch_factor=8)
-    losses: list[float] = []
-    before = time.monotonic()
-    for batch in _seen_twice(loader):
+    losses: list[Tensor] = []
+    before = saved = time.monotonic()
+    for batch in _batches(read_coded_heads(maps, folder / "heads"), settings, run.steps_before + run.step):
         losses.append(run.learn(*batch))
         run.elapsed_s += min(time.monotonic() - before, LONGEST_STEP_S)
         before = time.monotonic()
         last = run.done >= 1
         if run.step % settings.log_every == 0 or last:
             scores = validate(run.average, judged) if run.step % settings.validate_every == 0 or last else ()
-            run.log(float(np.mean(losses)), scores)
+            run.log(float(torch.stack(losses).mean()), scores)
             losses = []
+        if last or before - saved > SAVE_EVERY_S:
             run.save()
+            saved = before
         if last:
             return
 
 
+def _batches(heads: Sequence[CodedHead], settings: AnatomyTraining, first: int) -> Iterable[Batch]:
+    """Batches made in this process on a GPU, which works ahead; on a CPU by a helper beside it."""
+    batches = Batches(heads, settings, first)
+    if settings.on_gpu:
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")  # of the samples; the network has its own precision
+        return _seen_twice(batches)
+    return _seen_twice(torch.utils.data.DataLoader(batches, None, num_workers=1, prefetch_factor=4))
+
+
 def _seen_twice(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Each batch, and some steps later its mirror image: making a sample takes half as long as learning from it."""
+    """Each batch, and some steps later its mirror image: making one takes as long as learning from it."""
     waiting: deque[Batch] = deque()
     for batch in batches:
         yield batch
@@ -262,7 +292,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--validation", nargs="+", type=Path, required=True, help="label maps to validate on")
     parser.add_argument("--minutes", type=float, default=AnatomyTraining.minutes)
-    parser.add_argument("--bfloat16", action="store_true", help="faster on a CPU with AMX or AVX512-BF16")
+    parser.add_argument("--bfloat16", action="store_true", help="faster on a GPU or a CPU with AMX or AVX512-BF16")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--learning-rate", type=float, default=AnatomyTraining.learning_rate)
     parser.add_argument("--filters", type=int, nargs="+", default=AnatomySpec().filters, help="channels by level")
     parser.add_argument("--init", default="", help="folder of a run whose weights go on")
@@ -270,7 +301,11 @@ def main() -> None:
     parser.add_argument("--license", type=Path, default=Path("LICENSE"), help="licence of the weights")
     parser.add_argument("--docs", type=Path, help="folder for log, settings and curve")
     args = parser.parse_args()
-    settings = AnatomyTraining(args.minutes, args.bfloat16, args.learning_rate, tuple(args.filters), args.init)
+    settings = AnatomyTraining(
+        args.minutes, args.bfloat16, args.learning_rate, tuple(args.filters), args.init, device=args.device
+    )
+    if settings.on_gpu and not torch.cuda.is_available():
+        parser.error(f"No GPU was found for --device {args.device}; leave it out, or say cpu.")
     try:
         train(args.maps, args.validation, args.output, settings)
     except InputError as error:

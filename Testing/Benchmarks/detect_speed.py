@@ -106,7 +106,7 @@ def whole_scan(scan: Volume, anatomy: Anatomy, bundle: Bundle) -> Prepared:
     everything = turned.with_array(np.ones(turned.array.shape, np.uint8))
     image = resample_to(turned, working_grid(turned, everything, bundle.pixel_mm, bundle.thinnest_slice_mm))
     mask = resample_to(anatomy.brain, image.grid, interpolation="nearest").array > 0
-    return Prepared(image.with_array(normalise(image.array, mask)), mask, places_of(anatomy, image.grid))
+    return Prepared(image.with_array(normalise(image.array, mask)), mask, places_of(anatomy.tissue, image.grid))
 
 
 def microbleeds(prepared: Prepared, probability: np.ndarray, bundle: Bundle, fluid: Volume) -> np.ndarray:

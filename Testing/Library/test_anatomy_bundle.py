@@ -65,8 +65,10 @@ def load_sha(folder: Path) -> dict[str, str]:
     [
         ({"task": "lesions"}, "task 'lesions'"),
         ({"intensity_rule": "z-score"}, "unknown intensity rule"),
-        ({"network": {"architecture": "AnatomyUNet", "filters": [24, 9999], "voxel_mm": 2.0}}, "filters"),
-        ({"network": {"architecture": "AnatomyUNet", "filters": [24, 48], "voxel_mm": 0.1}}, "voxel_mm"),
+        ({"network": {"architecture": "AnatomyUNet", "filters": [24, 9999], "voxel_mm": [1, 1, 2]}}, "filters"),
+        ({"network": {"architecture": "AnatomyUNet", "filters": [24, 48], "voxel_mm": [1, 1, 0.1]}}, "voxel_mm"),
+        # As bundles before 0.9.0 had it.
+        ({"network": {"architecture": "AnatomyUNet", "filters": [24, 48], "voxel_mm": 2.0}}, "anatomy model"),
         ({"network": {"architecture": "ResNet"}}, "architecture 'ResNet'"),
     ],
 )
@@ -79,7 +81,7 @@ def test_metadata_that_describe_no_anatomy_model_are_refused(
 
 
 def test_weights_of_another_size_are_refused_by_name(folder: Path) -> None:
-    change(folder, network=AnatomySpec(filters=(56, 64, 96, 64)).to_dict())
+    change(folder, network=AnatomySpec(filters=(40, 56, 80, 64, 88)).to_dict())
     with pytest.raises(BundleError, match=r"tensor 'down\.3"):
         load_anatomy_bundle(folder).load_network()
 

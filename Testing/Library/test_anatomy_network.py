@@ -1,4 +1,4 @@
-"""Parts of the anatomy network: stacking, axes near RAS, coarse grid, midplane, regions, doubts."""
+"""Parts of the anatomy network: stacking, axes near RAS, its grid, midplane, regions, doubts."""
 
 from __future__ import annotations
 
@@ -7,38 +7,57 @@ import pytest
 import torch
 
 from CMBNetLib.anatomy_checks import doubts_about, doubts_about_tissues
-from CMBNetLib.anatomy_input import anatomy_intensities
 from CMBNetLib.anatomy_regions import distance_from_midplane, region_map
-from CMBNetLib.anatomy_segmentation import FINER, Segmentation, coarse_head, repeated
+from CMBNetLib.anatomy_segmentation import FINER, Segmentation, head_of, repeated, segment
 from CMBNetLib.anatomy_tissues import TISSUES
 from CMBNetLib.location import decode_region
-from CMBNetLib.network_anatomy import AnatomySpec, AnatomyUNet, stack_cubes, unstack_cubes
+from CMBNetLib.network_anatomy import (
+    AnatomySpec,
+    AnatomyUNet,
+    OwnNorm,
+    anatomy_intensities,
+    stack_squares,
+    unstack_squares,
+)
 from CMBNetLib.volume import Volume, nearest_to_ras
 
 SMALL = AnatomySpec(filters=(4, 4, 4, 4))
 SHAPE = (60, 80, 70)
-OWN = (slice(None, None, FINER),) * 3  # the first of each of the network's voxels
+OWN = (slice(None, None, FINER),) * 3  # the first voxel of each cube of 2 mm
 
 
 def test_stacking_and_unstacking_are_inverse() -> None:
     x = torch.arange(2 * 3 * 4 * 6 * 8, dtype=torch.float32).reshape(2, 3, 4, 6, 8)
-    assert stack_cubes(x).shape == (2, 24, 2, 3, 4)
-    assert torch.equal(unstack_cubes(stack_cubes(x)), x)
-    assert stack_cubes(x)[0, 3, 0, 0, 0] == x[0, 0, 0, 0, 1]  # the next voxel along i
+    assert stack_squares(x).shape == (2, 12, 4, 3, 4)
+    assert torch.equal(unstack_squares(stack_squares(x)), x)
+    assert stack_squares(x)[0, 3, 0, 0, 0] == x[0, 0, 0, 0, 1]  # the next voxel along i
 
 
-@pytest.mark.parametrize("shape", [(16, 32, 24), (18, 22, 34)])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last_3d])
+def test_norms_are_those_of_each_volume_whatever_the_order_in_memory(order: torch.memory_format) -> None:
+    norm = OwnNorm(5, affine=True)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x = torch.randn(3, 5, 6, 7, 8).to(memory_format=order)
+    expected = torch.nn.functional.instance_norm(x, weight=norm.weight, bias=norm.bias)
+    for found in (norm(x), torch.cat([norm(one[None]) for one in x])):
+        assert torch.allclose(found, expected, atol=1e-5)
+    assert norm(x).is_contiguous(memory_format=order)
+
+
+@pytest.mark.parametrize("shape", [(16, 32, 24), (9, 22, 34)])
 def test_the_network_answers_on_the_grid_it_is_asked_on(shape: tuple[int, int, int]) -> None:
     logits = AnatomyUNet(SMALL).eval()(torch.randn(1, 1, *shape))
     assert logits.shape == (1, len(TISSUES) + 1, *shape)
 
 
 def test_intensities_do_not_depend_on_the_scanners_scale() -> None:
-    image = np.abs(np.random.default_rng(0).normal(100, 30, (20, 20, 20))).astype(np.float32)
+    image = (100 + 30 * torch.randn(20, 20, 20, generator=torch.Generator().manual_seed(0))).abs()
     image[:5] = 0
-    np.testing.assert_allclose(anatomy_intensities(image), anatomy_intensities(image * 1e-3), atol=1e-5)
+    assert torch.allclose(anatomy_intensities(image), anatomy_intensities(image * 1e-3), atol=1e-5)
+    assert float(anatomy_intensities(image)[5:].mean()) == pytest.approx(0, abs=0.01)
     assert anatomy_intensities(image).min() == -1
-    assert (anatomy_intensities(np.zeros((4, 4, 4))) == -1).all()
+    assert (anatomy_intensities(torch.zeros(4, 4, 4)) == -1).all()
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
@@ -60,19 +79,55 @@ def test_axes_are_brought_near_ras_without_moving_anything(
         assert turned.array[tuple(there[::-1])] == volume.array[tuple(ijk[::-1])]
 
 
-def test_a_coarse_voxel_is_the_mean_of_what_lies_in_it() -> None:
+def test_a_voxel_of_the_network_is_the_mean_of_what_lies_in_it() -> None:
     i = np.arange(80)[None, None, :] * np.ones((40, 80, 1))
     volume = Volume(i.astype(np.float32), np.diag([0.5, 0.5, 1.0, 1.0]), "ramp")
-    coarse = coarse_head(volume, 2.0)
-    assert coarse.spacing_mm == pytest.approx((2, 2, 2))
-    x = coarse.ras_from_ijk(np.array([[5, 3, 3]]))[0, 0]
-    assert coarse.array[3, 3, 5] == pytest.approx(x / 0.5, abs=1e-3)
+    head = head_of(volume, (1.0, 1.0, 2.0))
+    assert head.spacing_mm == pytest.approx((1, 1, 2))
+    x = head.ras_from_ijk(np.array([[5, 3, 3]]))[0, 0]
+    assert head.array[3, 3, 5] == pytest.approx(x / 0.5, abs=1e-3)
+
+
+class Balls(torch.nn.Module):
+    """A network that says the same of every scan: white matter in a ball of 20 mm, cortex round it, an island afar."""
+
+    spec = AnatomySpec()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        k, j, i = (torch.arange(n) - (n - 1) / 2 for n in image.shape[2:])
+        radius = torch.sqrt((2 * k[:, None, None]) ** 2 + j[:, None] ** 2 + i**2)
+        logits = torch.full((1, len(TISSUES) + 1, *image.shape[2:]), -6.0)
+        logits[0, 0] = 2.0 * (radius - 40)
+        logits[0, 0, :3, :6, :6] = -9.0
+        logits[0, TISSUES.index("cortex")] = 0.0
+        logits[0, TISSUES.index("white_matter")] = 20 - radius
+        logits[0, -1] = i
+        return logits
+
+
+def test_a_segmentation_is_told_on_voxels_of_1_mm() -> None:
+    found = segment(Volume(np.ones((49, 98, 96), np.float32), np.diag([1.0, 1.0, 2.0, 1.0]), "scan"), Balls().eval())
+    assert found.brain.array.shape == found.right.shape == (100, 98, 96)
+    assert found.tissue.spacing_mm == pytest.approx((1, 1, 1))
+    ras = found.tissue.ras_from_ijk(np.argwhere(np.ones(found.tissue.array.shape))[:, ::-1])
+    middle = found.tissue.ras_from_ijk(np.array([[47.5, 48.5, 49.5]]))
+    radius = np.linalg.norm(ras - middle, axis=1).reshape(found.tissue.array.shape)
+    brain, sure = found.brain.array > 0, np.abs(radius - 40) > 1.5
+    assert np.array_equal(brain[sure], (radius < 40)[sure])
+    white = found.tissue.array == TISSUES.index("white_matter")
+    sure &= np.abs(radius - 20) > 1
+    assert np.array_equal(white[sure], (radius < 20)[sure])
+    assert set(np.unique(found.tissue.array[brain])) == {TISSUES.index("cortex"), TISSUES.index("white_matter")}
+    assert found.right[:, :, 48:].all()
+    assert not found.right[:, :, :48].any()
+    assert 0.9 < found.in_one_piece < 1
+    assert 0.9 < found.certainty < 1
 
 
 def seen(tilt: float = 0.0, certainty: float = 0.9, in_one_piece: float = 1.0) -> Segmentation:
     """An ellipsoid of white matter with a cortex; the plane between the sides leans by ``tilt`` voxels a voxel.
 
-    Places below are those of the network's voxels of 2 mm.
+    Places below are those of cubes of 2 mm.
     """
     k, j, i = np.indices(SHAPE)
     radius = np.sqrt(((k - 30) / 26) ** 2 + ((j - 40) / 36) ** 2 + ((i - 35) / 30) ** 2)
@@ -81,7 +136,7 @@ def seen(tilt: float = 0.0, certainty: float = 0.9, in_one_piece: float = 1.0) -
     tissue = repeated(tissue.astype(np.uint8))
     grid = Volume(tissue, np.eye(4), "seen")
     right = repeated(i - 35 > tilt * (k - 30))
-    return Segmentation(grid.with_array((tissue > 0).astype(np.uint8)), grid, grid, right, in_one_piece, certainty)
+    return Segmentation(grid.with_array((tissue > 0).astype(np.uint8)), grid, right, in_one_piece, certainty)
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.2, -0.35])

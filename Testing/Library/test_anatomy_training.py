@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +12,30 @@ import torch
 
 from CMBNetLib.anatomy_tissues import OUTER_CSF, TISSUES
 from CMBNetLib.errors import InputError
+from CMBNetLib.network_anatomy import AnatomySpec, AnatomyUNet
+from CMBNetTrainingLib.anatomy_contrasts import draw_contrast
+from CMBNetTrainingLib.anatomy_export import read_log
 from CMBNetTrainingLib.anatomy_heads import LEFT, RIGHT, CodedHead, tissue_index
 from CMBNetTrainingLib.anatomy_loss import CLASSES, tissue_loss
-from CMBNetTrainingLib.anatomy_samples import UNKNOWN_SIDE, draw_sample
-from CMBNetTrainingLib.anatomy_slices import draw_slicing, slice_matrix
-from CMBNetTrainingLib.anatomy_training import AnatomyRun, AnatomyTraining, _seen_twice, read_run, validate
+from CMBNetTrainingLib.anatomy_samples import UNKNOWN_SIDE, SampledHead, draw_sample
+from CMBNetTrainingLib.anatomy_scanner import _noise, scanned, smoothed
+from CMBNetTrainingLib.anatomy_slices import Slicing, draw_slicing, slice_matrix
+from CMBNetTrainingLib.anatomy_training import (
+    AnatomyRun,
+    AnatomyTraining,
+    _seen_twice,
+    collated,
+    main,
+    read_run,
+    train,
+    validate,
+)
 
-PATCH = (24, 32, 24)
+PATCH = (16, 48, 40)
 
 
-def small_head() -> CodedHead:
+@lru_cache(maxsize=1)
+def small_head() -> SampledHead:
     """Shells of cortex and white matter round a pair of ventricles, in CSF, bone and scalp; 1 mm, 90 mm wide."""
     k, j, i = np.indices((90, 100, 90)) - np.array([45, 50, 45])[:, None, None, None]
     radius = np.sqrt((k / 40) ** 2 + (j / 46) ** 2 + (i / 40) ** 2)
@@ -30,26 +46,26 @@ def small_head() -> CodedHead:
     codes = np.where((codes >= 4) & (codes < 10) & (i > 0), codes + 1, codes).astype(np.uint8)
     near = np.flatnonzero((codes == 6) | (codes == 7))[:500]
     tissue = np.array([tissue_index(v) for v in label], np.uint8)
-    gradient = np.zeros((45, 50, 45), np.float32)
-    return CodedHead("small", codes, label, tissue, side, gradient, near, (8, 9), np.array([45.0, 50.0, 45.0]))
+    head = CodedHead("small", codes, label, tissue, side, near, (8, 9), np.array([45.0, 50.0, 45.0]))
+    return SampledHead.on("cpu", head)
 
 
 def test_a_sample_is_the_same_for_the_same_seed_and_finite() -> None:
     one, other = (draw_sample(np.random.default_rng(4), [small_head()], PATCH) for _ in range(2))
-    np.testing.assert_array_equal(one.image, other.image)
+    assert torch.equal(one.image, other.image)
     assert one.image.shape == one.tissue.shape == one.side.shape == PATCH
     for seed in range(12):
         sample = draw_sample(np.random.default_rng(seed), [small_head()], PATCH)
-        assert np.isfinite(sample.image).all()
+        assert torch.isfinite(sample.image).all()
         assert sample.image.min() >= -1
-        assert set(np.unique(sample.side)) <= {0, 1, UNKNOWN_SIDE}
+        assert set(sample.side.unique().tolist()) <= {0, 1, UNKNOWN_SIDE}
         assert (sample.side[sample.tissue == 0] == UNKNOWN_SIDE).all()
 
 
 def test_the_right_side_lies_at_larger_i_in_mirrored_heads_too() -> None:
     for seed in range(20):
-        sample = draw_sample(np.random.default_rng(seed), [small_head()], (48, 52, 48))
-        i = np.indices(sample.side.shape)[2]
+        sample = draw_sample(np.random.default_rng(seed), [small_head()], (24, 64, 64))
+        i = torch.arange(64).expand(sample.side.shape).float()
         if (sample.side == 0).sum() > 500 and (sample.side == 1).sum() > 500:
             assert i[sample.side == 1].mean() > i[sample.side == 0].mean()
 
@@ -60,7 +76,51 @@ def test_slices_keep_the_level_and_blur_across_only() -> None:
     spike = np.zeros(40)
     spike[20] = 1
     assert (matrix @ spike).max() < 0.6
-    np.testing.assert_allclose(slice_matrix(40, 2.0, 1e-6, 0.0), np.eye(40), atol=1e-5)
+    np.testing.assert_allclose(slice_matrix(40, 1.0, 1e-6, 0.0), np.eye(40), atol=1e-5)
+
+
+def test_contrasts_are_dark_in_air_and_mostly_make_a_phase() -> None:
+    label = small_head().coded.label
+    drawn = [draw_contrast(np.random.default_rng(n), label) for n in range(60)]
+    for contrast in drawn:
+        assert contrast.magnitude[0] == contrast.chi_ppm[0] == 0  # the air round the head
+        assert np.isfinite(contrast.magnitude).all()
+        assert contrast.radians_per_ppm > 0 or not contrast.swi
+    assert 0.8 < np.mean([c.radians_per_ppm > 0 for c in drawn]) < 1
+    assert 0.2 < np.mean([c.swi for c in drawn]) < 0.6
+
+
+def thin(shape: tuple[int, int, int]) -> Slicing:
+    return Slicing(0, np.eye(shape[0], dtype=np.float32), shape)
+
+
+def test_smoothing_keeps_the_level_and_spreads_along_its_axes_only() -> None:
+    spike = torch.zeros(9, 21, 21, dtype=torch.complex64)
+    spike[4, 10, 10] = 1j
+    found = smoothed(spike, 1.5, (1, 2))
+    assert complex(found.sum()) == pytest.approx(1j, abs=1e-4)
+    assert float(found[4].abs().max()) < 0.1
+    assert not found[[0, 1, 2, 3, 5, 6, 7, 8]].any()
+    assert torch.allclose(smoothed(torch.ones(3, 8, 8), 2.0, (0, 1, 2)), torch.ones(3, 8, 8), atol=1e-5)
+
+
+@pytest.mark.parametrize("matrix", [np.eye(40, dtype=np.float32), slice_matrix(40, 5.0, 4.0, 1.0)])
+def test_noise_has_its_size_whatever_the_slices(matrix: np.ndarray) -> None:
+    noise = _noise(torch.Generator().manual_seed(1), torch.zeros(40, 48, 48), Slicing(0, matrix, ()), 0.5, (1, 2))
+    assert float(noise.real.std()) == pytest.approx(1, abs=0.1)
+
+
+def test_the_phase_mask_darkens_what_is_paramagnetic() -> None:
+    phase = torch.zeros(24, 48, 48)
+    phase[10:14, 20:23, 20:23], phase[10:14, 34:37, 34:37] = 1.5, -1.5
+    signal, tissue = torch.polar(torch.ones_like(phase), phase), torch.ones_like(phase, dtype=torch.uint8)
+    images = []
+    for swi in (False, True):
+        rng, generator = np.random.default_rng(5), torch.Generator().manual_seed(5)
+        images.append(scanned(rng, generator, signal, tissue, thin(phase.shape), swi))
+    change = images[1] / images[0]
+    assert float(change[11:13, 21, 21].mean()) < 0.6
+    assert float(change[11:13, 35, 35].mean()) > 0.95
 
 
 def test_the_field_of_view_is_cut_across_the_slices() -> None:
@@ -95,8 +155,7 @@ def test_the_loss_is_least_for_the_truth_and_feels_the_brain_mask(monkeypatch: p
 
 @pytest.fixture
 def batches() -> list[tuple[torch.Tensor, ...]]:
-    samples = [draw_sample(np.random.default_rng(n), [small_head()], PATCH) for n in range(4)]
-    return [tuple(torch.from_numpy(a)[None] for a in (s.image, s.tissue, s.side)) for s in samples]
+    return [collated([draw_sample(np.random.default_rng(n), [small_head()], PATCH)]) for n in range(4)]
 
 
 def test_a_resumed_run_goes_on_where_it_stopped(tmp_path: Path, batches: list[tuple[torch.Tensor, ...]]) -> None:
@@ -110,7 +169,7 @@ def test_a_resumed_run_goes_on_where_it_stopped(tmp_path: Path, batches: list[tu
     parts.save()
     parts = AnatomyRun(tmp_path / "parts", AnatomyTraining(minutes=1))
     assert (parts.step, parts.elapsed_s) == (2, 3.0)
-    losses = [(whole.learn(*batch), parts.learn(*batch)) for batch in batches[2:]]
+    losses = [(float(whole.learn(*batch)), float(parts.learn(*batch))) for batch in batches[2:]]
     for one, other in losses:
         assert one == pytest.approx(other, rel=1e-5)
     for key, tensor in whole.average.state_dict().items():
@@ -121,7 +180,7 @@ def test_learning_lowers_the_loss_and_settles_its_batch_norms(
     tmp_path: Path, batches: list[tuple[torch.Tensor, ...]]
 ) -> None:
     run = AnatomyRun(tmp_path / "run", AnatomyTraining(minutes=1, warm_up=1, learning_rate=5e-3))
-    losses = [run.learn(*batches[0]) for _ in range(25)]
+    losses = [float(run.learn(*batches[0])) for _ in range(25)]
     assert np.mean(losses[-4:]) < 0.75 * np.mean(losses[:4])
     run.elapsed_s = 50.0
     run.learn(*batches[0])
@@ -150,6 +209,32 @@ def test_a_run_goes_on_with_a_narrower_ones_weights(tmp_path: Path, batches: lis
     # Begun once, it goes on from its own weights, and knows how many steps there were before.
     again = AnatomyRun(tmp_path / "wide", settings)
     assert (again.step, again.steps_before, read_run(tmp_path / "wide")[1]) == (1, 1, 2)
+
+
+def test_a_run_makes_its_own_samples_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("CMBNetTrainingLib.anatomy_training.PATCHES", ((PATCH, 2),))
+    monkeypatch.setattr("CMBNetTrainingLib.anatomy_training.VALIDATION_PATCH", PATCH)
+    monkeypatch.setattr("CMBNetTrainingLib.anatomy_training.VALIDATION_SAMPLES", 2)
+    (tmp_path / "heads").mkdir()
+    coded = small_head().coded
+    np.savez(tmp_path / "heads" / "small.npz", **{field.name: getattr(coded, field.name) for field in fields(coded)})
+    maps = [tmp_path / "small.nii.gz"]
+    for minutes in (0.02, 0.04):
+        settings = AnatomyTraining(minutes=minutes, filters=(4, 4, 4), log_every=1, validate_every=2)
+        train(maps, maps, tmp_path, settings)
+    rows = read_log(tmp_path)
+    assert [int(row["step"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert float(rows[-1]["elapsed_s"]) >= 0.04 * 60 > float(rows[0]["elapsed_s"])
+    assert all(0 <= float(row["brain_dice"]) <= 1 for row in rows if int(row["step"]) % 2 == 0)
+    assert len(read_run(tmp_path)[0]) == len(AnatomyUNet(AnatomySpec((4, 4, 4))).state_dict())
+
+
+def test_a_gpu_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["x", "m.nii.gz", "-o", "run", "--validation", "m.nii.gz", "--device", "cuda"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit):
+        main()
+    assert "No GPU was found for --device cuda" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_run_is_no_beginning(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ def anatomy(method: str) -> Anatomy:
     for side, name, part in (("left", "ventricle", slice(2, 12)), ("right", "pallidum", slice(12, -2))):
         codes[2:-2, 2:-2, part], tissue[2:-2, 2:-2, part] = region_code(name, side), NETWORK_TISSUES.index(name)
     regions = Volume(codes, np.diag([2.0, 2.0, 2.0, 1.0]), "regions")
-    plain = regions.with_array(tissue) if method == BY_NETWORK else None
-    return Anatomy(regions.with_array((codes > 0).astype(np.uint8)), regions, method, plain_tissue=plain)
+    seen = regions.with_array(tissue) if method == BY_NETWORK else None
+    return Anatomy(regions.with_array((codes > 0).astype(np.uint8)), regions, method, tissue=seen)
 
 
 def test_every_structure_is_a_place() -> None:
@@ -58,4 +58,4 @@ def test_a_scan_is_prepared_with_its_places(method: str) -> None:
     found = [PLACES[prepared.places[k, j, i]] for i, j, k in np.rint(ijk).astype(int)]
     assert found == ["ventricle", "pallidum", "outside"]
     # Beyond the regions (46 mm) is outside, not unknown.
-    assert PLACES[places_of(anatomy(method), head.grid)[-1, -1, -1]] == "outside"
+    assert PLACES[places_of(anatomy(method).tissue, head.grid)[-1, -1, -1]] == "outside"
