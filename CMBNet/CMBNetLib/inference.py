@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,11 @@ DEVICES = ("auto", "cpu", "cuda")
 # Voxels that a window reads at most: large ones waste little on their rims, small ones fit the brain and the memory.
 MOST_VOXELS = {"cpu": 2_000_000, "cuda": 16_000_000}
 SMALLEST_WINDOW_VOXELS = 100_000
+# Axes of (k, j, i) along which each view of a scan is turned round. What the network says of all of them together hangs
+# less on noise and on how the pixels fall (Docs/model_experiments.md); each takes as long as the first.
+Views = Sequence[tuple[int, ...]]
+AS_IT_IS: Views = ((),)
+ALL_TURNS: Views = ((), (1,), (2,), (1, 2))
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,9 @@ def infer(
     device: str,
     progress: Progress,
     on_fraction: Callable[[float], None] = lambda _: None,
+    views: Views = ALL_TURNS,
 ) -> tuple[np.ndarray, Execution]:
-    """Class probabilities of every brain voxel.
+    """Class probabilities of every brain voxel, from all views together.
 
     Parameters
     ----------
@@ -66,6 +72,8 @@ def infer(
         One of `DEVICES`. A GPU that runs out of memory gets smaller windows, then the CPU takes over, with a warning.
     on_fraction
         Called with 0..1 as the run goes on.
+    views
+        Their mean is that of the logits (the geometric one of the probabilities): scores near 1 still differ.
 
     Returns
     -------
@@ -85,7 +93,7 @@ def infer(
     limit = MOST_VOXELS[chosen]
     while True:
         try:
-            return _run(network, prepared, chosen, limit, progress, on_fraction)
+            return _run(network, prepared, chosen, limit, progress, on_fraction, views)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -124,18 +132,54 @@ def _run(
     most_voxels: int,
     progress: Progress,
     on_fraction: Callable[[float], None],
+    views: Views,
 ) -> tuple[np.ndarray, Execution]:
     import torch
 
     from .network_windows import Evaluation
+
+    def seen(number: int, axes: tuple[int, ...]) -> tuple[np.ndarray, int]:
+        def on_part(done: float) -> None:
+            on_fraction((number + done) / len(views))
+
+        turned = _turned_round(prepared, axes)
+        found, count = Evaluation(network, turned, device, most_voxels, progress, on_part).result()
+        return np.flip(found, tuple(axis + 1 for axis in axes)), count
 
     if device == "cpu":
         torch.set_num_threads(threads())
     precision, autocast = _precision(device)
     network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     with torch.inference_mode(), autocast:
-        out, n_windows = Evaluation(network, prepared, device, most_voxels, progress, on_fraction).result()
-    return out, Execution(device, precision, n_windows)
+        found, counts = zip(*(seen(number, axes) for number, axes in enumerate(views)), strict=True)
+    return _geometric_mean(found), Execution(device, precision, sum(counts))
+
+
+def _geometric_mean(found: Sequence[np.ndarray]) -> np.ndarray:
+    """Class probabilities (classes - 1, k, j, i), so that with the background they add up to 1."""
+    if len(found) == 1:
+        return found[0]
+    share = np.float32(1 / len(found))
+    background = np.prod([np.maximum(1 - each.sum(0), 0) for each in found], axis=0) ** share
+    mean = np.prod(found, axis=0) ** share
+    return np.asarray(mean / np.maximum(mean.sum(0) + background, np.finfo(np.float32).tiny))
+
+
+def _turned_round(prepared: Prepared, axes: tuple[int, ...]) -> Prepared:
+    """A scan turned round along axes of its arrays; where it lies in space is not changed with it."""
+    if not axes:
+        return prepared
+
+    def turned(array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.flip(array, axes))
+
+    places = None if prepared.places is None else turned(prepared.places)
+    return replace(
+        prepared,
+        image=prepared.image.with_array(turned(prepared.image.array)),
+        brain=turned(prepared.brain),
+        places=places,
+    )
 
 
 def _precision(device: str) -> tuple[str, AbstractContextManager[object]]:

@@ -30,7 +30,7 @@ from CMBNetLib.bundle import Bundle, find_bundle
 from CMBNetLib.candidates import find_candidates
 from CMBNetLib.evidence import fluid_of, regraded
 from CMBNetLib.grid import Grid
-from CMBNetLib.inference import infer
+from CMBNetLib.inference import AS_IT_IS, infer
 from CMBNetLib.places import places_of, prepare_with
 from CMBNetLib.preparation import Prepared, normalise, slices_first, working_grid
 from CMBNetLib.progress import Progress
@@ -72,7 +72,7 @@ def run_ours(bundle: Bundle, prepared: Prepared) -> tuple[float, np.ndarray]:
     """Seconds and probability of microbleed by our windows."""
     network = bundle.load_network()
     started = time.monotonic()
-    classes, _ = infer(network, prepared, "cpu", Progress())
+    classes, _ = infer(network, prepared, "cpu", Progress(), views=AS_IT_IS)
     return time.monotonic() - started, classes[0]
 
 

@@ -22,9 +22,8 @@ from benchmark_document import DOCUMENT, write_section
 from CMBNetEvaluationLib.estimates import Estimate, SubjectBootstrap
 from CMBNetEvaluationLib.froc import froc_metrics
 from CMBNetEvaluationLib.scan_result import ScanResult
-from CMBNetLib.inference import infer
+from CMBNetLib.inference import ALL_TURNS, AS_IT_IS, Views, infer
 from CMBNetLib.network import AnisotropicUNet
-from CMBNetLib.preparation import Prepared
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import read_labels, read_volume, write_volume
 from CMBNetTrainingLib.collection_splits import TRAIN, VALIDATION
@@ -45,8 +44,6 @@ SEED = PRESETS["seed"]
 LEARNING_RATE = 5e-3
 DOTS_A_BLOCK, DOT_SIGMA_MM, DOT_DEPTH = 9, (0.5, 1.6), (0.3, 1.0)
 RATES = ("1", "4")
-# Axes (of k, j, i) that are turned round for the mean over flips.
-FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ class Experiment:
         A network for SWI and one for T2*.
     weights_of
         Another row, whose network is used.
-    flips
-        Detection takes the mean over `FLIPS`.
+    views
+        That detection takes the mean of.
     """
 
     name: str
@@ -71,12 +68,12 @@ class Experiment:
     dots: bool = False
     by_sequence: bool = False
     weights_of: str = ""
-    flips: Sequence[tuple[int, ...]] = ((),)
+    views: Views = AS_IT_IS
 
 
 EXPERIMENTS = (
     Experiment("baseline", "recipe without places, a sixth of the weights, Dice and plain cross-entropy"),
-    Experiment("flips", "the same network, mean over four flips in detection", weights_of="baseline", flips=FLIPS),
+    Experiment("flips", "the same network, mean over four flips in detection", weights_of="baseline", views=ALL_TURNS),
     Experiment("dots", "Gaussian dots painted into lesion-free blocks instead of simulated physics", dots=True),
     Experiment(
         "no-mimics", "no class for mimics: calcifications, cavernomas and the like are background",
@@ -200,15 +197,10 @@ def trained(
     return network.eval()
 
 
-def detected(network: AnisotropicUNet, scan: TrainingScan, flips: Sequence[tuple[int, ...]]) -> ScanResult:
-    """The scan compared with its truth, from the mean of the probabilities over flips."""
-    prepared = scan.prepared()
-    total = np.zeros(prepared.brain.shape, np.float32)
-    for axes in flips:
-        image = prepared.image.with_array(np.ascontiguousarray(np.flip(prepared.image.array, axes)))
-        turned = Prepared(image, *(np.ascontiguousarray(np.flip(a, axes)) for a in (prepared.brain, prepared.places)))
-        total += np.flip(infer(network, turned, "cpu", Progress())[0][0], axes) / len(flips)
-    return compare_scan(scan, candidates_in(total, scan), FLOOR).result
+def detected(network: AnisotropicUNet, scan: TrainingScan, views: Views) -> ScanResult:
+    """The scan compared with its truth, from the mean over views."""
+    probability, _ = infer(network, scan.prepared(), "cpu", Progress(), views=views)
+    return compare_scan(scan, candidates_in(probability[0], scan), FLOOR).result
 
 
 def run(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path, effort: Effort) -> list[str]:
@@ -226,7 +218,7 @@ def run(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path, effo
         judged = [entry for entry in effort.held_out(entries) if entry in part]
         held_out = cache_of(config_of(experiment, path, effort), folder).fill(judged, Progress())
         started = time.process_time()
-        results += [detected(network, scan, experiment.flips) for scan in held_out]
+        results += [detected(network, scan, experiment.views) for scan in held_out]
         seconds += time.process_time() - started
     measured = froc_metrics(results, SubjectBootstrap([result.subject_id for result in results]))
     assert measured is not None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
 from CMBNetLib import inference
 from CMBNetLib.errors import Cancelled, EnvironmentProblem
-from CMBNetLib.inference import infer
+from CMBNetLib.inference import AS_IT_IS, infer
 from CMBNetLib.network import AnisotropicUNet, NetworkSpec, folded
 from CMBNetLib.network_windows import windows_of
 from CMBNetLib.places import PLACES
@@ -62,15 +64,37 @@ def test_windowed_result_is_that_of_one_pass(network: AnisotropicUNet, prepared:
         image = torch.from_numpy(np.pad(prepared.image.array, edges, mode="edge"))[None, None]
         places = torch.from_numpy(np.pad(prepared.places, edges, mode="edge"))[None]
         whole = network(image, 1.0, places).softmax(1)[0, 1:, :40, :96, :110].numpy()
-    one, execution = infer(network, prepared, "cpu", Progress())
+    one, execution = infer(network, prepared, "cpu", Progress(), views=AS_IT_IS)
     assert one.shape == whole.shape
     # bfloat16, which a CPU that multiplies it takes, keeps 8 bits.
     tolerance = 1e-4 if execution.precision == "float32" else 1e-2
     assert np.abs(one - whole)[:, prepared.brain].max() < tolerance
     monkeypatch.setitem(inference.MOST_VOXELS, "cpu", 150_000)
-    many, execution = infer(network, prepared, "cpu", Progress())
+    many, execution = infer(network, prepared, "cpu", Progress(), views=AS_IT_IS)
     assert execution.n_windows > 4
     assert np.abs(many - whole)[:, prepared.brain].max() < tolerance
+
+
+def test_a_scan_and_its_mirror_image_are_answered_alike(network: AnisotropicUNet, prepared: Prepared) -> None:
+    def cut(array: np.ndarray) -> np.ndarray:
+        return array[..., :96]  # no edge is padded, whichever end it is at
+
+    def made(change: Callable[[np.ndarray], np.ndarray]) -> Prepared:
+        assert prepared.places is not None
+        arrays = (prepared.image.array, prepared.brain, prepared.places)
+        image, brain, places = (change(cut(array)).copy() for array in arrays)
+        return Prepared(Volume(image, prepared.image.ijk_to_ras), brain, places)
+
+    own, mirrored = made(lambda array: array), made(lambda array: array[..., ::-1])
+    assert own.brain.shape[2] % network.raster(1.0)[2] == 0
+    one, other = (infer(network, each, "cpu", Progress())[0] for each in (own, mirrored))
+    assert np.abs(one - other[..., ::-1])[:, own.brain].max() < 1e-3
+    alone, turned = (infer(network, each, "cpu", Progress(), views=AS_IT_IS)[0] for each in (own, mirrored))
+    both, _ = infer(network, own, "cpu", Progress(), views=((), (2,)))
+    seen = np.stack([alone, turned[..., ::-1]])
+    background, mean = 1 - seen.sum(1), np.sqrt(seen.prod(0))
+    assert np.abs(both - mean / (mean.sum(0) + np.sqrt(background.prod(0))))[:, own.brain].max() < 1e-3
+    assert one.sum(0).max() <= 1 + 1e-5
 
 
 @pytest.mark.parametrize("slice_mm", [1.0, 2.0, 6.0])
