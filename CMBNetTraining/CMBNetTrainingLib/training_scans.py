@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from CMBNetLib.anatomy import find_anatomy
-from CMBNetLib.anatomy_bundle import anatomy_network
+from CMBNetLib.anatomy_bundle import anatomy_network, load_anatomy_bundle
 from CMBNetLib.errors import InputError
 from CMBNetLib.evidence import fluid_of
 from CMBNetLib.files import atomic_output
@@ -92,7 +93,8 @@ class ScanCache:
     Parameters
     ----------
     folder
-        Made where it is not there. A scan whose files or working grid changed is prepared again.
+        Made where it is not there. A scan whose files or working grid changed is prepared again, and one whose brain
+        another version of the anatomy model found.
     pixel_mm, thinnest_slice_mm
         Working grid.
     """
@@ -116,7 +118,8 @@ class ScanCache:
 
     def _key(self, entry: ScanEntry) -> str:
         stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in entry.files]
-        text = json.dumps([stamps, entry.prepared, self._pixel_mm, self._thinnest_mm, ARRAYS])
+        anatomy = "" if entry.brain else _anatomy_version()
+        text = json.dumps([stamps, entry.prepared, self._pixel_mm, self._thinnest_mm, ARRAYS, anatomy])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _is_current(self, entry: ScanEntry) -> bool:
@@ -151,6 +154,11 @@ class ScanCache:
             arrays["tissue"], arrays["places"], centers, voxels_by_label(lesions), np.asarray(info["ijk_to_ras"]),
             Volume(arrays["fluid"], np.asarray(info["fluid_to_ras"]), entry.scan_id),
         )  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _anatomy_version() -> str:
+    return load_anatomy_bundle().version
 
 
 def on_working_grid(

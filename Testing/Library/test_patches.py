@@ -94,3 +94,16 @@ def test_a_changed_file_is_prepared_again(tmp_path: Path) -> None:
     assert len(cache.fill(read_manifests([manifest]), Progress())[0].lesion_voxels) == 4
     write_collection(tmp_path / "c", 1, 0, spots=1)
     assert len(cache.fill(read_manifests([manifest]), Progress())[0].lesion_voxels) == 1
+
+
+def test_a_scan_whose_brain_another_anatomy_model_found_is_prepared_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (entry,) = read_manifests([write_collection(tmp_path / "c", 1, 0)])
+    told, found = replace(entry, brain=entry.label), replace(entry, brain=None)
+    cache = ScanCache(tmp_path / "cache", 1.5, 1.0)
+    before = [cache._key(each) for each in (told, found)]
+    monkeypatch.setattr("CMBNetTrainingLib.training_scans._anatomy_version", lambda: "another")
+    after = [cache._key(each) for each in (told, found)]
+    assert before[0] == after[0]
+    assert before[1] != after[1]
