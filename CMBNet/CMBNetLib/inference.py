@@ -14,6 +14,8 @@ from .errors import EnvironmentProblem, InputError
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .network import AnisotropicUNet
     from .preparation import Prepared
 
@@ -21,6 +23,7 @@ DEVICES = ("auto", "cpu", "cuda")
 # Voxels that a window reads at most: large ones waste little on their rims, small ones fit the brain and the memory.
 MOST_VOXELS = {"cpu": 2_000_000, "cuda": 16_000_000}
 SMALLEST_WINDOW_VOXELS = 100_000
+SMALLEST = 1e-30  # no probability is divided by less
 # Axes of (k, j, i) along which each view of a scan is turned round. What the network says of all of them together hangs
 # less on noise and on how the pixels fall (Docs/model_experiments.md); each takes as long as the first.
 Views = Sequence[tuple[int, ...]]
@@ -144,25 +147,28 @@ def _run(
 
         turned = _turned_round(prepared, axes)
         found, count = Evaluation(network, turned, device, most_voxels, progress, on_part).result()
-        return np.flip(found, tuple(axis + 1 for axis in axes)), count
+        return np.ascontiguousarray(np.flip(found, tuple(axis + 1 for axis in axes))), count
 
     if device == "cpu":
         torch.set_num_threads(threads())
     precision, autocast = _precision(device)
     network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     with torch.inference_mode(), autocast:
-        found, counts = zip(*(seen(number, axes) for number, axes in enumerate(views)), strict=True)
-    return _geometric_mean(found), Execution(device, precision, sum(counts))
+        product, n_windows = seen(0, views[0])
+        background = 1 - product.sum(0)
+        for number, axes in enumerate(views[1:], 1):
+            found, count = seen(number, axes)
+            background *= 1 - found.sum(0)
+            product *= found
+            n_windows += count
+    _turn_into_mean(torch.from_numpy(product), torch.from_numpy(background), 1 / len(views))
+    return product, Execution(device, precision, n_windows)
 
 
-def _geometric_mean(found: Sequence[np.ndarray]) -> np.ndarray:
-    """Class probabilities (classes - 1, k, j, i), so that with the background they add up to 1."""
-    if len(found) == 1:
-        return found[0]
-    share = np.float32(1 / len(found))
-    background = np.prod([np.maximum(1 - each.sum(0), 0) for each in found], axis=0) ** share
-    mean = np.prod(found, axis=0) ** share
-    return np.asarray(mean / np.maximum(mean.sum(0) + background, np.finfo(np.float32).tiny))
+def _turn_into_mean(product: Tensor, background: Tensor, share: float) -> None:
+    """Products of class probabilities (classes - 1, k, j, i) become geometric means that add up to 1 with background."""
+    total = background.clamp_min_(0).pow_(share).add_(product.pow_(share).sum(0))
+    product.div_(total.clamp_min_(SMALLEST))
 
 
 def _turned_round(prepared: Prepared, axes: tuple[int, ...]) -> Prepared:
