@@ -166,7 +166,7 @@ def _run(
 
 
 def _turn_into_mean(product: Tensor, background: Tensor, share: float) -> None:
-    """Products of class probabilities (classes - 1, k, j, i) become geometric means that add up to 1 with background."""
+    """Products of probabilities (classes - 1, k, j, i) become geometric means that add up to 1 with the background."""
     total = background.clamp_min_(0).pow_(share).add_(product.pow_(share).sum(0))
     product.div_(total.clamp_min_(SMALLEST))
 
