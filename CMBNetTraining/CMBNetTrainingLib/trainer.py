@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from CMBNetLib.errors import Cancelled, InputError
-from CMBNetLib.inference import choose_device, threads
+from CMBNetLib.inference import AS_IT_IS, choose_device, threads
 from CMBNetLib.progress import Progress
 from CMBNetTrainingLib.collection import write_json
 from CMBNetTrainingLib.collection_splits import TRAIN, VALIDATION
@@ -194,7 +194,10 @@ class _Run:
         if self.team.is_first:
             self.progress.stage("validation", f"Validating at step {self.state.step}")
             most = self.config.validation.most_scans or len(self.held_out)
-            validated = validate_scans(self.learner.average, self.held_out[:most], self.device, self.progress)
+            # One view is enough to tell checkpoints apart; the figures of a bundle come from all of them.
+            validated = validate_scans(
+                self.learner.average, self.held_out[:most], self.device, self.progress, views=AS_IT_IS
+            )
             measured = figures(validated) | {"loss": self._validation_loss()}
             if self.log is not None:
                 self.log.validation({"step": self.state.step, "phase": phase.name, **_rounded(measured)})
@@ -230,7 +233,7 @@ class _Run:
         turn = self.state.step // settings.every * settings.mined_scans
         for number in range(turn, turn + min(settings.mined_scans, len(self.scans))):
             scan = self.scans[number % len(self.scans)]
-            found = candidates_of(self.learner.average, scan, self.device, self.progress)
+            found = candidates_of(self.learner.average, scan, self.device, self.progress, views=AS_IT_IS)
             self.state.hard[scan.entry.scan_id] = hard_voxels(scan, found)
 
     def _share_findings(self, phase: PhaseConfig, measured: dict[str, float]) -> None:

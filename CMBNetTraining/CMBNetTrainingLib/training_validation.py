@@ -19,7 +19,7 @@ from CMBNetEvaluationLib.scan_result import Call, ScanResult
 from CMBNetLib.candidates import find_candidates
 from CMBNetLib.evidence import evidence, regraded
 from CMBNetLib.grid import Grid
-from CMBNetLib.inference import infer
+from CMBNetLib.inference import ALL_TURNS, Views, infer
 from CMBNetLib.network import AnisotropicUNet
 from CMBNetLib.progress import Progress
 from CMBNetLib.ventricles import less_likely
@@ -48,12 +48,13 @@ def validate_scans(
     device: str,
     progress: Progress,
     weights: Mapping[str, float] = NO_EVIDENCE,
+    views: Views = ALL_TURNS,
 ) -> list[ValidatedScan]:
     """Detect in whole scans and match; ``weights`` are those of the evidence."""
     validated = []
     for scan in scans:
         progress.check_cancelled()
-        candidates = candidates_of(network, scan, device, progress, weights)
+        candidates = candidates_of(network, scan, device, progress, weights, views)
         validated.append(ValidatedScan(scan, candidates, compare_scan(scan, candidates, FLOOR)))
     return validated
 
@@ -64,9 +65,10 @@ def candidates_of(
     device: str,
     progress: Progress,
     weights: Mapping[str, float] = NO_EVIDENCE,
+    views: Views = ALL_TURNS,
 ) -> LesionSet:
     """The candidates of a scan down to `FLOOR`, as detection finds them; their evidence is in the attributes."""
-    probability, _ = infer(network, scan.prepared(), device, progress)
+    probability, _ = infer(network, scan.prepared(), device, progress, views=views)
     return candidates_in(probability[0], scan, weights)
 
 

@@ -112,7 +112,7 @@ def test_a_stopped_run_saves_and_goes_on(entries: list[ScanEntry], finished: Pat
 def test_a_run_stopped_while_it_validates_goes_on_with_the_validation(
     what: str, entries: list[ScanEntry], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_arguments: object) -> None:
+    def stop(*_arguments: object, **_options: object) -> None:
         raise Cancelled
 
     # Before the figures are there, and after they were logged, while hard negatives are looked for.
