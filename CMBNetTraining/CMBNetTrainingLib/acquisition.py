@@ -109,8 +109,12 @@ def render(image: Tensor, protocol: Protocol) -> Tensor:
     if protocol.sequence != "SWI":
         return magnitude
     phase = (image * smooth_in_plane(image, PHASE_FILTER_MM / protocol.pixel_mm).conj()).angle() * protocol.phase_sign
-    # Haacke (2004): a linear mask on the phase that blood and iron produce, to the fourth power.
-    return magnitude * (1 - phase.clamp_min(0) / math.pi).clamp(0, 1) ** 4
+    return magnitude * phase_mask(phase)
+
+
+def phase_mask(phase: Tensor) -> Tensor:
+    """Haacke (2004): a linear mask on the phase that blood and iron produce (positive), to the fourth power."""
+    return (1 - phase.clamp_min(0) / math.pi).clamp(0, 1) ** 4
 
 
 def smooth_in_plane(image: Tensor, sigma_pixels: float) -> Tensor:

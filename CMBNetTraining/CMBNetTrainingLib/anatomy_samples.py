@@ -1,7 +1,7 @@
 """Training samples of the anatomy network: a patch of a bent head in a random contrast, seen by a random scanner.
 
 A patch is simulated on voxels of 1 mm and averaged in pairs along k. Everything runs where the heads' tensors are; of
-a GPU no value is asked, so that it never waits for the next sample.
+a GPU no value is asked, so that the next sample can be begun while it is busy.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A random scanner for training samples of the anatomy network; all on a grid of 1 mm, on any device.
 
-Nothing here asks a tensor for a value: a GPU is given work ahead and never waited for.
+Nothing here asks a tensor for a value, for which a GPU would have to be waited for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from CMBNetLib.anatomy_tissues import OUTER_CSF
-from CMBNetTrainingLib.acquisition import PHASE_FILTER_MM
+from CMBNetTrainingLib.acquisition import PHASE_FILTER_MM, phase_mask
 from CMBNetTrainingLib.anatomy_slices import Slicing
 
 MOST_SPOTS = 40
@@ -83,7 +83,7 @@ def scanned(
     image = signal.abs()
     if swi:
         phase = (signal * smoothed(signal, PHASE_FILTER_MM, in_plane).conj()).angle()
-        image = image * (1 - phase.clamp_min(0) / torch.pi).clamp(0, 1) ** 4
+        image = image * phase_mask(phase)
     if rng.random() < 0.9:
         image = image * _coil(rng, generator, image.shape)
     image = image ** float(rng.uniform(0.75, 1.35))
