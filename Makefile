@@ -8,12 +8,16 @@ SAMPLE := Resources/SampleData/CMBNetSample_swi.nii.gz
 # More arguments for pip, for example PIP_ARGS="--find-links /media/wheels --no-index" on a machine without a network.
 PIP_ARGS ?=
 PYTEST_ARGS ?=
+# Two test files at a time, which halves the time on two cores.
+PYTEST_WORKERS ?= 2
 # For the self-tests in Slicer, for example SLICER_TEST_ARGS="--install --pictures /tmp/panels CMBNet".
 SLICER_TEST_ARGS ?=
 
-# Tests build Qt widgets and render slices without a screen. Two threads: what a small laptop or a CI runner has.
+# Tests build Qt widgets and render slices without a screen.
 export QT_QPA_PLATFORM ?= offscreen
-export OMP_NUM_THREADS ?= 2
+# One thread for each worker; the order of Testing/conftest.py is kept.
+test: export OMP_NUM_THREADS ?= 1
+PYTEST := $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test lint test-slicer cmake-lists icons clean distclean
 .DEFAULT_GOAL := help
@@ -33,9 +37,9 @@ test: $(VENV)/.stamp-test ## ruff, mypy and the whole test suite
 	@failed=""; \
 	echo "== ruff"; $(BIN)/ruff check . || failed="$$failed ruff"; \
 	echo "== mypy"; $(BIN)/mypy || failed="$$failed mypy"; \
-	echo "== pytest: libraries"; $(BIN)/python -m pytest Testing/Library $(PYTEST_ARGS) || failed="$$failed libraries"; \
+	echo "== pytest: libraries"; $(PYTEST) Testing/Library $(PYTEST_ARGS) || failed="$$failed libraries"; \
 	echo "== pytest: scene and panels"; \
-	$(BIN)/python -m pytest Testing/Scene Testing/Panels $(PYTEST_ARGS) || failed="$$failed panels"; \
+	$(PYTEST) Testing/Scene Testing/Panels $(PYTEST_ARGS) || failed="$$failed panels"; \
 	if [ -n "$$failed" ]; then echo "make test: failed:$$failed"; exit 1; fi
 
 lint: $(VENV)/.stamp-test ## ruff and mypy only
