@@ -5,4 +5,4 @@ Coordinates are RAS millimetres, arrays are indexed ``[k, j, i]``, volumes are m
 
 from __future__ import annotations
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"

@@ -7,7 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .bundle import ANATOMY_MODEL, MOST_FILTERS, MOST_LEVELS, WEIGHTS, checked_metadata, load_weights
+from .bundle import ANATOMY_MODEL, MOST_FILTERS, MOST_LEVELS, checked_metadata
+from .bundle_weights import WEIGHTS, load_weights
 from .errors import BundleError
 from .resources import resource_path
 
@@ -50,7 +51,7 @@ class AnatomyBundle:
         described = self.metadata["cmbnet"]["network"]
         network = AnatomyUNet(AnatomySpec(tuple(described["filters"]), tuple(described["voxel_mm"])))
         network.load_state_dict(load_weights(self.id, self.folder / WEIGHTS, network.state_dict()))
-        network = network.float().eval()
+        network = network.eval()
         # Half as fast again as with the channels first.
         return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
 

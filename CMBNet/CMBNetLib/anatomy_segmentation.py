@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from .anatomy_tissues import OUTER_CSF
 from .grid import Grid
+from .inference import precision_of
 from .volume import Volume, nearest_to_ras, resample_to
 
 if TYPE_CHECKING:
@@ -175,14 +176,27 @@ def _block_means(volume: Volume, edges_mm: np.ndarray) -> Volume:
 
 
 def _probabilities(head: np.ndarray, network: AnatomyUNet) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (tissues, k, j, i) and right (bool)."""
+    """Probabilities (tissues, k, j, i) and right (bool): means over the head and its mirror image.
+
+    The mirror image is moved by a voxel along each axis, so that the voxels which the network joins are others.
+    """
+    tissues, right = _seen(head, network)
+    own = (..., slice(1, -1), slice(1, -1), slice(-2, 0, -1))
+    mirrored, mirrored_right = _seen(np.pad(head, 1, mode="edge")[..., ::-1], network)
+    return (tissues + mirrored[own]) / 2, right > mirrored_right[own]
+
+
+def _seen(head: np.ndarray, network: AnatomyUNet) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (tissues, k, j, i) and log-odds of right."""
     import torch
 
     from .network_anatomy import anatomy_intensities
 
-    with torch.inference_mode():
-        logits = network(anatomy_intensities(torch.from_numpy(head))[None, None])[0]
-        return logits[:-1].softmax(0).numpy(), (logits[-1] > 0).numpy()
+    _, autocast = precision_of("cpu")
+    with torch.inference_mode(), autocast:
+        image = anatomy_intensities(torch.from_numpy(np.ascontiguousarray(head)))
+        logits = network(image[None, None])[0].float()
+        return logits[:-1].softmax(0).numpy(), logits[-1].numpy()
 
 
 def _one_piece(inside: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bundle_weights import WEIGHTS, for_slices, load_weights, with_thick
 from .errors import BundleError, InputError
 from .places import PLACES
 from .resources import resource_path, user_models_dir
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from .network import AnisotropicUNet
 
 METADATA = "configs/metadata.json"
-WEIGHTS = "models/model.safetensors"
 MODEL_CARD = "docs/README.md"
 LICENSE = "LICENSE"
 FILES = (METADATA, WEIGHTS, MODEL_CARD, LICENSE)
@@ -31,6 +31,8 @@ MOST_EVIDENCE = 100.0
 EVIDENCE = (UNEVENNESS, FLUID, THICKNESS) = ("unevenness", "fluid", "thickness")
 # Working grids that windows and training of this network family make sense for.
 PIXEL_RANGE_MM, SLICE_RANGE_MM = (0.2, 1.5), (0.3, 3.0)
+# Where a network for thick slices may begin.
+THICK_RANGE_MM = (1.0, 10.0)
 _KEYS = ("id", "status", "network", "working_grid", "intensity_rule", "floor_threshold", "operating_points", "sha256")
 
 
@@ -111,6 +113,12 @@ class Bundle:
         return bool(self.metadata["cmbnet"]["network"].get("places", 0))
 
     @property
+    def thick_slices_mm(self) -> float | None:
+        """Slice spacing from which on its network for thick slices is used; None where it has one network."""
+        least = self.metadata["cmbnet"].get("thick_slices_mm")
+        return None if least is None else float(least)
+
+    @property
     def floor_threshold(self) -> float:
         """Lowest score of a candidate that is kept."""
         return float(self.metadata["cmbnet"]["floor_threshold"])
@@ -143,20 +151,24 @@ class Bundle:
             raise InputError(f"Model {self.id} has no operating point '{operating_point}'; choose one of {known}.")
         return self.operating_points[operating_point].threshold
 
-    def load_network(self) -> AnisotropicUNet:
-        """Build the network and load its weights as float32, in evaluation mode.
+    def load_network(self, slice_mm: float = 0.0) -> AnisotropicUNet:
+        """Build the network for scans with slices so far apart and load its weights as float32, in evaluation mode.
 
         Raises
         ------
         BundleError
-            A tensor is missing, too many, of another shape or not finite.
+            A tensor is missing, too many, of another shape or not finite; those of the other network count too.
         """
         from .network import AnisotropicUNet, NetworkSpec
 
         described = {k: v for k, v in self.metadata["cmbnet"]["network"].items() if k != "architecture"}
         network = AnisotropicUNet(NetworkSpec(**{**described, "filters": tuple(described["filters"])}))
-        network.load_state_dict(load_weights(self.id, self.folder / WEIGHTS, network.state_dict()))
-        return network.float().eval()
+        least, expected = self.thick_slices_mm, network.state_dict()
+        if least is not None:
+            expected = with_thick(expected, expected)
+        weights = load_weights(self.id, self.folder / WEIGHTS, expected)
+        network.load_state_dict(for_slices(weights, least is not None and slice_mm >= least))
+        return network.eval()
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -195,28 +207,6 @@ def checked_metadata(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
         if metadata["cmbnet"]["sha256"].get(name) != sha256_of(folder / name):
             raise BundleError(f"Model {folder.name}: {name} is not the file the bundle was made with. Import it again.")
     return metadata
-
-
-def load_weights(model: str, path: Path, expected: dict[str, Any]) -> dict[str, Any]:
-    """Tensors of a safetensors file that fit the ``expected`` state of a network.
-
-    Raises
-    ------
-    BundleError
-        A tensor is missing, too many, of another shape or not finite.
-    """
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise BundleError(f"Model {model}: {WEIGHTS} is no safetensors file ({error}).") from error
-    _check_tensors(model, {k: tuple(v.shape) for k, v in tensors.items()}, expected)
-    if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
-        raise BundleError(f"Model {model}: {WEIGHTS} holds values that are not finite.")
-    return tensors
 
 
 def find_bundle(model: str | None = None) -> Bundle:
@@ -291,6 +281,9 @@ def _check_values(ours: dict[str, Any]) -> None:
         raise ValueError(f"unknown intensity rule '{ours['intensity_rule']}'")
     if not 0 < float(ours["floor_threshold"]) < 1:
         raise ValueError(f"floor threshold {ours['floor_threshold']}")
+    low, high = THICK_RANGE_MM
+    if not low <= float(ours.get("thick_slices_mm") or low) <= high:
+        raise ValueError(f"thick_slices_mm {ours['thick_slices_mm']} is outside {low:g}-{high:g}")
     for name, weight in _evidence(ours).items():
         if name not in EVIDENCE or not abs(weight) <= MOST_EVIDENCE:
             raise ValueError(f"evidence '{name}' {weight}")
@@ -311,14 +304,3 @@ def _check_points(points: dict[str, OperatingPoint]) -> None:
     for name, point in points.items():
         if not 0 < float(point.threshold) <= 1:
             raise ValueError(f"threshold {point.threshold} of '{name}'")
-
-
-def _check_tensors(model: str, found: dict[str, tuple[int, ...]], expected: dict[str, Any]) -> None:
-    if missing := sorted(expected.keys() - found.keys()):
-        raise BundleError(f"Model {model}: {WEIGHTS} lacks {len(missing)} tensors, the first is '{missing[0]}'.")
-    if surplus := sorted(found.keys() - expected.keys()):
-        raise BundleError(f"Model {model}: {WEIGHTS} has {len(surplus)} unknown tensors, the first is '{surplus[0]}'.")
-    for key, tensor in expected.items():
-        if found[key] != tuple(tensor.shape):
-            wanted = tuple(tensor.shape)
-            raise BundleError(f"Model {model}: tensor '{key}' is {found[key]}, the network needs {wanted}.")

@@ -189,7 +189,7 @@ class _Run:
         start, end = _ENDS["prepare"], _ENDS["network"]
         with self._stage("network", "Looking for microbleeds"):
             classes, execution = infer(
-                self.bundle.load_network(), prepared, self.settings.device, self.progress,
+                self.bundle.load_network(prepared.slice_mm), prepared, self.settings.device, self.progress,
                 lambda done: self.progress.advance(start + (end - start) * done),
             )  # fmt: skip
         return prepared, prepared.image.with_array(classes[0]), execution

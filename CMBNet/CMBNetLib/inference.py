@@ -120,6 +120,18 @@ def cpu_has_bfloat16() -> bool:
     return bool((probe and probe()) or (amx and amx()))
 
 
+def precision_of(device: str) -> tuple[str, AbstractContextManager[object]]:
+    """Name of the precision that suits a device, and the context in which torch computes in it."""
+    import torch
+
+    if device == "cuda":
+        # float16 is fast on every GPU with tensor cores; bfloat16 only on newer ones.
+        return "float16", torch.autocast("cuda", dtype=torch.float16)
+    if cpu_has_bfloat16():
+        return "bfloat16", torch.autocast("cpu", dtype=torch.bfloat16)
+    return "float32", nullcontext()
+
+
 def threads() -> int:
     """Threads for the CPU: OMP_NUM_THREADS where it is set, else the cores this process may use."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
@@ -151,7 +163,7 @@ def _run(
 
     if device == "cpu":
         torch.set_num_threads(threads())
-    precision, autocast = _precision(device)
+    precision, autocast = precision_of(device)
     network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     with torch.inference_mode(), autocast:
         product, n_windows = seen(0, views[0])
@@ -186,17 +198,6 @@ def _turned_round(prepared: Prepared, axes: tuple[int, ...]) -> Prepared:
         brain=turned(prepared.brain),
         places=places,
     )
-
-
-def _precision(device: str) -> tuple[str, AbstractContextManager[object]]:
-    import torch
-
-    if device == "cuda":
-        # float16 is fast on every GPU with tensor cores; bfloat16 only on newer ones.
-        return "float16", torch.autocast("cuda", dtype=torch.float16)
-    if cpu_has_bfloat16():
-        return "bfloat16", torch.autocast("cpu", dtype=torch.bfloat16)
-    return "float32", nullcontext()
 
 
 def _is_out_of_memory(error: Exception) -> bool:

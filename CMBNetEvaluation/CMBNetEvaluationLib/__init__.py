@@ -3,4 +3,4 @@
 No module here imports slicer, qt, ctk or vtk. Rules and formulas: ``Docs/evaluation.md``.
 """
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"

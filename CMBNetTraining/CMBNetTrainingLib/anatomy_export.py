@@ -19,7 +19,8 @@ from CMBNetLib import __version__
 from CMBNetLib.anatomy import find_anatomy
 from CMBNetLib.anatomy_bundle import INTENSITY_RULE, AnatomyBundle, load_anatomy_bundle
 from CMBNetLib.anatomy_tissues import TISSUES
-from CMBNetLib.bundle import LICENSE, METADATA, MODEL_CARD, WEIGHTS, sha256_of
+from CMBNetLib.bundle import LICENSE, METADATA, MODEL_CARD, sha256_of
+from CMBNetLib.bundle_weights import WEIGHTS
 from CMBNetLib.files import atomic_output
 from CMBNetTrainingLib.anatomy_card import model_card
 from CMBNetTrainingLib.anatomy_measure import AnatomyScore, measure

@@ -38,7 +38,7 @@ candidate.
 ## Training
 
 {statement} (phases: {phases}; loss {loss}; augmentation {augmentation}; seed {seed}; checkpoint
-`{checkpoint}`).{init}{places}
+`{checkpoint}`).{init}{thick}{places}
 
 ## Measurement
 
@@ -55,6 +55,11 @@ _PLACES = """
 
 Beside the image the network is told the kind of tissue of every voxel, as the anatomy model names it; where that
 fails, nothing."""
+
+_THICK = """
+
+Scans with slices {least_mm:g} mm and more apart are searched by a second network of the same kind, which learned from
+such scans alone: {steps} steps, seed {seed}, checkpoint `{checkpoint}`, beginning with {init}."""
 
 _FAILURES = """
 ## Known failures
@@ -86,6 +91,7 @@ def model_card(name: str, measurement: Measurement, training: Mapping[str, Any],
         name=name, statement=training["statement"], phases=", ".join(training["phases"]), loss=training["loss"],
         augmentation=training["augmentation"], seed=training["seed"], checkpoint=training["checkpoint"],
         places=_PLACES if training["places"] else "",
+        thick=_THICK.format(**training["thick_slices"]) if "thick_slices" in training else "",
         init=f" It began with the weights of {training['init']}." if training["init"] else "",
         described=measurement.described, lesions=lesions, calibrated=" and the calibration" if fitted else "",
         synthetic=", all of them synthetic" if simulated else "",

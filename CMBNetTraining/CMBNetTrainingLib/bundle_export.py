@@ -11,14 +11,15 @@ import numpy as np
 from torch import Tensor
 
 from CMBNetEvaluationLib.froc import froc_curve, gather_candidates
-from CMBNetLib.bundle import Bundle, OperatingPoint
+from CMBNetLib.bundle import THICK_RANGE_MM, Bundle, OperatingPoint
+from CMBNetLib.bundle_weights import for_slices, restored, stored, with_thick
 from CMBNetLib.detection import DEFAULT_OPERATING_POINT
 from CMBNetLib.errors import InputError
 from CMBNetLib.inference import choose_device
 from CMBNetLib.network import AnisotropicUNet
 from CMBNetLib.progress import Progress
 from CMBNetTrainingLib.bundle_card import model_card
-from CMBNetTrainingLib.bundle_writing import BundleText, Grading, half, write_bundle
+from CMBNetTrainingLib.bundle_writing import BundleText, Grading, write_bundle
 from CMBNetTrainingLib.collection_splits import VALIDATION
 from CMBNetTrainingLib.failure_sheet import failure_sheet
 from CMBNetTrainingLib.score_calibration import (
@@ -66,6 +67,7 @@ def export_run(
     progress: Progress,
     *,
     checkpoint: str = BEST,
+    thick: tuple[Path, float] | None = None,
     calibrate: bool = True,
     name: str = "",
     license_file: Path | None = None,
@@ -77,6 +79,8 @@ def export_run(
     ----------
     checkpoint
         ``best`` (by FROC where that was kept), ``last`` or a criterion.
+    thick
+        Another run whose network shall search scans with slices so far apart (mm) and farther.
     calibrate
         Let scores mean shares of true candidates, as far as the validation scans allow.
     license_file
@@ -98,12 +102,16 @@ def export_run(
         raise InputError("The run has no validation scan, so no operating point can be measured.")
     network = config.network
     further = read_manifests(checks) if checks else []
-
-    measure = _measurer(config, run / "cache", progress)
-    measurement, weights = _measured(measure, weights, held_out, calibrate)
-    checked = measure(_full(half(weights)), further, measurement.calibration.evidence)
-    measurement = replace(measurement, checks=checked)
     training = _training_statement(config, entries, step, used)
+    thick_mm = None
+    if thick is not None:
+        thick_mm = thick[1]
+        weights, training["thick_slices"] = _with_thick_run(weights, config, thick, checkpoint)
+
+    measure = _measurer(config, thick_mm, run / "cache", progress)
+    measurement, weights = _measured(measure, weights, held_out, calibrate)
+    checked = measure(restored(stored(weights)), further, measurement.calibration.evidence)
+    measurement = replace(measurement, checks=checked)
     sheet = failure_sheet(measurement.validated, measurement.points[DEFAULT_OPERATING_POINT].threshold)
     card = model_card(name or folder.name, measurement, training, FAILURES if sheet else "")
     text = BundleText(
@@ -114,11 +122,27 @@ def export_run(
     spec = network_spec(network)
     error = round(measurement.ece_after, 4) if measurement.calibration.is_fitted else None
     grading = Grading(FLOOR, measurement.points, measurement.calibration.evidence, error)
-    return write_bundle(folder, weights, spec, network.thinnest_slice_mm, grading, text)
+    return write_bundle(folder, weights, spec, network.thinnest_slice_mm, grading, text, thick_mm)
 
 
-def _measurer(config: TrainingConfig, cache: Path, progress: Progress) -> Measure:
-    """What validates tensors of the run's network on scans, with weights of the evidence."""
+def _with_thick_run(
+    weights: dict[str, Tensor], config: TrainingConfig, thick: tuple[Path, float], checkpoint: str
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights and those of a run for thick slices, and what the card says of that."""
+    run, least_mm = thick
+    other = config_of_run(run)
+    low, high = THICK_RANGE_MM
+    if not low <= least_mm <= high:
+        raise InputError(f"A network for thick slices begins at {low:g} to {high:g} mm, not at {least_mm:g} mm.")
+    if other.network != config.network:
+        raise InputError(f"The network of {run} is of another kind ({other.network}) than that of {config.network}.")
+    own, step, used = _weights(run, other, checkpoint)
+    told = {"least_mm": least_mm, "steps": step, "checkpoint": used, "seed": other.seed, "init": other.init}
+    return with_thick(weights, own), told
+
+
+def _measurer(config: TrainingConfig, thick_mm: float | None, cache: Path, progress: Progress) -> Measure:
+    """What validates tensors of the run's network (of both: from ``thick_mm`` on the other) on scans."""
     network, device = config.network, choose_device(config.device)
 
     def measure(
@@ -126,9 +150,15 @@ def _measurer(config: TrainingConfig, cache: Path, progress: Progress) -> Measur
     ) -> list[ValidatedScan]:
         progress.stage("measure", f"Measuring on {len(entries)} scans")
         scans = ScanCache(cache, network.pixel_mm, network.thinnest_slice_mm).fill(entries, progress)
-        model = AnisotropicUNet(network_spec(network))
-        model.load_state_dict(tensors)
-        return validate_scans(model.eval(), scans, device, progress, weights)
+        models = {}
+        for is_thick in (False, True) if thick_mm is not None else (False,):
+            models[is_thick] = AnisotropicUNet(network_spec(network)).eval()
+            models[is_thick].load_state_dict(for_slices(tensors, is_thick))
+        validated = []
+        for scan in scans:
+            model = models[thick_mm is not None and scan.slice_mm >= thick_mm]
+            validated += validate_scans(model, [scan], device, progress, weights)
+        return validated
 
     return measure
 
@@ -160,11 +190,11 @@ def _measured(
     """Measure, calibrate where there is enough to go by, and measure what will be shipped."""
     described = _described(held_out)
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-    validated = measure(_full(half(weights)), held_out)
+    validated = measure(restored(stored(weights)), held_out)
     calibration = fit_calibration(*scores_and_truth(validated), evidence_of(validated))
     if calibrate and calibration.is_fitted:
         weights = calibrated(weights, calibration)
-        validated = measure(_full(half(weights)), held_out, calibration.evidence)
+        validated = measure(restored(stored(weights)), held_out, calibration.evidence)
     else:
         calibration = Calibration(n_true=calibration.n_true, n_false=calibration.n_false)
     after = expected_calibration_error(*scores_and_truth(validated))
@@ -188,10 +218,6 @@ def _license(path: Path | None) -> str:
         return path.read_text(encoding="utf-8") if path else LICENSE_TEXT
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Cannot read the licence {path}: {error}.") from error
-
-
-def _full(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: v.float() if v.is_floating_point() else v for key, v in weights.items()}
 
 
 def _described(entries: Sequence[ScanEntry]) -> str:

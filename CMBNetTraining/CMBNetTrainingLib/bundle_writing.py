@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from CMBNetLib import __version__
-from CMBNetLib.bundle import LICENSE, METADATA, MODEL_CARD, WEIGHTS, Bundle, OperatingPoint, load_bundle, sha256_of
+from CMBNetLib.bundle import LICENSE, METADATA, MODEL_CARD, Bundle, OperatingPoint, load_bundle, sha256_of
+from CMBNetLib.bundle_weights import WEIGHTS, stored
 from CMBNetLib.network import CLASSES, NetworkSpec
 
 
@@ -56,6 +57,7 @@ def write_bundle(
     thinnest_slice_mm: float,
     grading: Grading,
     text: BundleText,
+    thick_slices_mm: float | None = None,
 ) -> Bundle:
     """Write a bundle folder. What was in the folder is replaced at the end.
 
@@ -64,7 +66,9 @@ def write_bundle(
     folder
         Its name is the model's id.
     weights
-        Tensors of the network; they are stored as float16.
+        Tensors of the network, and of one for thick slices as `bundle_weights.with_thick` puts them together.
+    thick_slices_mm
+        Slice spacing from which on that one is used.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def write_bundle(
         made = Path(temporary) / folder.name
         for name in (METADATA, WEIGHTS, MODEL_CARD):
             (made / name).parent.mkdir(parents=True)
-        save_file(half(weights), made / WEIGHTS)
+        save_file(stored(weights), made / WEIGHTS)
         (made / MODEL_CARD).write_text(text.card, encoding="utf-8")
         for name, png in text.pictures.items():
             (made / MODEL_CARD).with_name(name).write_bytes(png)
@@ -86,6 +90,7 @@ def write_bundle(
             "status": text.status,
             "network": spec.to_dict(),
             "working_grid": {"pixel_mm": spec.pixel_mm, "thinnest_slice_mm": thinnest_slice_mm},
+            "thick_slices_mm": thick_slices_mm,
             "intensity_rule": "brain-median",
             "floor_threshold": grading.floor,
             "evidence": dict(grading.evidence),
@@ -101,11 +106,6 @@ def write_bundle(
             shutil.rmtree(folder)
         made.rename(folder)
     return load_bundle(folder)
-
-
-def half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights as a bundle stores them: float16 where they are fractions."""
-    return {key: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for key, v in weights.items()}
 
 
 def _described(spec: NetworkSpec, text: BundleText) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from CMBNetLib.progress import ConsoleProgress, Progress
 
-from .training_config import CRITERIA
+from .training_config import CRITERIA, THICK_FROM_MM
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="BUNDLE", help="folder of the model")
     text = "which weights: best (by FROC where it was kept), last, or the best by a figure (default: %(default)s)"
     parser.add_argument("--checkpoint", choices=("best", "last", *CRITERIA), default="best", help=text)
+    text = "another run, whose network shall search scans with thick slices"
+    parser.add_argument("--thick", type=Path, metavar="RUN", help=text)
+    text = "slice spacing in mm from which on they are thick (default: %(default)s)"
+    parser.add_argument("--thick-from", type=float, default=THICK_FROM_MM, metavar="MM", help=text)
     parser.add_argument("--name", default="", help="name that people see (default: that of the folder)")
     text = "text of the licence of the weights (default: it says that you decide)"
     parser.add_argument("--license", type=Path, metavar="FILE", help=text)
@@ -30,7 +34,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
 
     bundle = export_run(
         args.folder, args.output, progress,
-        checkpoint=args.checkpoint, calibrate=not args.no_calibration, name=args.name,
+        checkpoint=args.checkpoint, thick=(args.thick, args.thick_from) if args.thick else None,
+        calibrate=not args.no_calibration, name=args.name,
         license_file=args.license, checks=args.check,
     )  # fmt: skip
     points = {name: vars(point) for name, point in bundle.operating_points.items()}

@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from CMBNetLib.bundle import EVIDENCE, MOST_EVIDENCE, THICKNESS
+from CMBNetLib.bundle_weights import THICK
 from CMBNetLib.network import STACK
 from CMBNetTrainingLib.training_validation import ValidatedScan
 from CMBNetTrainingLib.truth import MICROBLEED
@@ -90,10 +91,12 @@ def fit_calibration(scores: np.ndarray, true: np.ndarray, evidence: Mapping[str,
 def calibrated(weights: Mapping[str, Tensor], calibration: Calibration) -> dict[str, Tensor]:
     """Weights whose probabilities are calibrated; the order of scores within a scan hardly changes."""
     out = {name: tensor.clone() for name, tensor in weights.items()}
-    out["head.weight"] /= calibration.temperature
-    out["head.bias"] /= calibration.temperature
     pixels = STACK**2
-    out["head.bias"][MICROBLEED * pixels : (MICROBLEED + 1) * pixels] += calibration.shift
+    for head in ("head.", THICK + "head."):
+        if head + "bias" in out:
+            out[head + "weight"] /= calibration.temperature
+            out[head + "bias"] /= calibration.temperature
+            out[head + "bias"][MICROBLEED * pixels : (MICROBLEED + 1) * pixels] += calibration.shift
     return out
 
 

@@ -259,9 +259,13 @@ class _Run:
         if self.team.is_first:
             cache.fill(entries, self.progress)
         self.team.wait()
-        return cache.fill(entries, self.progress)
+        low, high = self.config.slices_mm
+        return [scan for scan in cache.fill(entries, self.progress) if low <= scan.slice_mm < high]
 
     def _check_lesions(self) -> None:
+        if not self.scans:
+            low, high = self.config.slices_mm
+            raise InputError(f"No training scan has slices that lie {low:g} to {high:g} mm apart (slices_mm).")
         if not any(scan.lesion_voxels for scan in self.scans):
             raise InputError(f"None of the {len(self.scans)} training scans has a microbleed, so none can be learnt.")
         wanted = {*self.config.validation.checkpoints, *(p.watch for p in self.config.phases if p.patience)} - {"loss"}
@@ -274,7 +278,7 @@ class _Run:
     def _remember_config(self) -> None:
         path, own = self.folder / CONFIG, plain(self.config)
         if path.is_file():
-            before = json.loads(path.read_text(encoding="utf-8"))
+            before = plain(config_of_run(self.folder))
             changed = [key for key in differences(before, own) if key not in FREE_KEYS]
             if changed:
                 raise InputError(

@@ -15,6 +15,10 @@ from CMBNetLib.bundle import MOST_FILTERS, MOST_LEVELS, PIXEL_RANGE_MM, SLICE_RA
 from CMBNetLib.errors import InputError
 from CMBNetLib.preparation import PIXEL_MM, THINNEST_SLICE_MM
 
+# Scans of any slice spacing, and where that of those begins that may get a network of their own: between the spacings
+# of 3 and 4 mm that are simulated.
+EVERY_SLICE_MM = (0.0, 100.0)
+THICK_FROM_MM = 3.5
 LOSSES = ("dice-ce", "dice-soft-ce", "dice-focal", "tversky-ce")
 OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("cosine", "poly", "constant")
@@ -129,12 +133,17 @@ class SynthesisConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """A whole run. Paths are relative to the file they are written in."""
+    """A whole run. Paths are relative to the file they are written in.
+
+    `slices_mm`: scans with slices so far apart are learned from and validated on, from the first number to below the
+    second.
+    """
 
     run: str = ""
     manifests: tuple[str, ...] = ()
     init: str = ""
     freeze: tuple[str, ...] = ()
+    slices_mm: tuple[float, float] = EVERY_SLICE_MM
     seed: int = 20261123
     batch: int = 4
     loss: str = "dice-ce"
@@ -191,6 +200,8 @@ def check_config(config: TrainingConfig) -> None:
     for key in ("hard", "fresh_lesions"):
         if not 0 <= getattr(config.sampling, key) <= 1:
             raise InputError(f"sampling.{key} is a share from 0 to 1.")
+    if len(config.slices_mm) != 2 or not 0 <= config.slices_mm[0] < config.slices_mm[1]:
+        raise InputError(f"slices_mm: a smaller and a larger number of mm, not {list(config.slices_mm)}.")
     if not config.phases:
         raise InputError("phases: a run needs one phase at least.")
     names = [phase.name for phase in config.phases]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from CMBNetLib.bundle import DEFAULT_MODEL
 
 from .training_config import (
+    EVERY_SLICE_MM,
+    THICK_FROM_MM,
     NetworkConfig,
     OptimiserConfig,
     PhaseConfig,
@@ -31,8 +33,15 @@ _SEED_PHASES = (
     ),
 )
 
+_SYNTHESIS = SynthesisConfig(
+    validation_maps=4, scans_per_map=60, validation_scans_per_map=8, block_mm=68.0, microbleeds=9.0,
+    # Thick slices are most of what clinics send, and the hardest.
+    slice_mm=(0.8, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 2.5, 4.5, 6.0),
+)  # fmt: skip
+
 TITLES = {
     "default": "one phase on all scans, some hours on a CPU",
+    "thick": "a second network, for thick slices: begins with another run or the shipped model",
     "two-phase": "simulated and negative scans first, then real ones only",
     "finetune": "begin with the shipped model and go on with your own scans",
     "seed": "losses, patches and augmentation of MicrobleedNet",
@@ -44,12 +53,18 @@ PRESETS = {
         loss="dice-soft-ce",
         sampling=SamplingConfig(hard=0.2, fresh_lesions=0.4),
         validation=ValidationConfig(every=1500, most_scans=4, mined_scans=40),
-        synthesis=SynthesisConfig(
-            validation_maps=4, scans_per_map=60, validation_scans_per_map=8, block_mm=68.0, microbleeds=9.0,
-            # Thick slices are most of what clinics send, and the hardest.
-            slice_mm=(0.8, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 2.5, 4.5, 6.0),
-        ),
+        synthesis=_SYNTHESIS,
         phases=(PhaseConfig(steps=12_000),),
+    ),
+    "thick": TrainingConfig(
+        loss="dice-soft-ce",
+        init=DEFAULT_MODEL,
+        slices_mm=(THICK_FROM_MM, EVERY_SLICE_MM[1]),
+        sampling=SamplingConfig(hard=0.25, fresh_lesions=0.4),
+        optimiser=OptimiserConfig(average_decay=0.998),
+        validation=ValidationConfig(every=3000, most_scans=4, mined_scans=36),
+        synthesis=_SYNTHESIS,
+        phases=(PhaseConfig(steps=9000, learning_rate=1.5e-3),),
     ),
     "two-phase": TrainingConfig(phases=_TWO_PHASES),
     "finetune": TrainingConfig(

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from CMBNetLib.bundle import WEIGHTS, find_bundle
+from CMBNetLib.bundle import find_bundle
+from CMBNetLib.bundle_weights import WEIGHTS, for_slices, restored
 from CMBNetLib.errors import InputError
 from CMBNetLib.network import STACK
 from CMBNetLib.places import PLACES
@@ -65,14 +66,14 @@ def transfer_into(learner: Learner, weights: str, progress: Progress) -> list[Ro
 
 
 def read_weights(weights: str) -> dict[str, Tensor]:
-    """Tensors by their plain names."""
+    """Tensors by their plain names; of a model with two networks those of the one that is not for thick slices."""
     path = Path(weights)
     if not path.is_file():
         path = find_bundle(weights).folder / WEIGHTS
     if path.suffix != ".safetensors":
         raise InputError(f"{path.name}: weights are read from .safetensors files only; others may run code when read.")
     try:
-        tensors = load_file(path)
+        tensors = for_slices(restored(load_file(path)), thick=False)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is no safetensors file ({error}).") from error
     return _plain_names(tensors)

@@ -70,7 +70,7 @@ def run_program(scan: Path, output: Path) -> tuple[float, float, dict]:
 
 def run_ours(bundle: Bundle, prepared: Prepared) -> tuple[float, np.ndarray, str]:
     """Seconds, probability of microbleed by our windows, and the precision that suits the CPU."""
-    network = bundle.load_network()
+    network = bundle.load_network(prepared.slice_mm)
     started = time.monotonic()
     classes, execution = infer(network, prepared, "cpu", Progress(), views=AS_IT_IS)
     return time.monotonic() - started, classes[0], execution.precision
@@ -85,12 +85,13 @@ def run_undivided(bundle: Bundle, prepared: Prepared) -> np.ndarray:
     """Probability of microbleed by the network over all of the brain at once: what windows should give as well."""
     with torch.inference_mode():
         seen = both(prepared)
-        return bundle.load_network()(seen[:, :1], prepared.slice_mm, seen[:, 1]).softmax(1)[0, 1].numpy()
+        network = bundle.load_network(prepared.slice_mm)
+        return network(seen[:, :1], prepared.slice_mm, seen[:, 1]).softmax(1)[0, 1].numpy()
 
 
 def run_peer(bundle: Bundle, whole: Prepared) -> tuple[float, np.ndarray]:
     """Seconds and probability of microbleed by the sliding window over everything."""
-    network = bundle.load_network()
+    network = bundle.load_network(whole.slice_mm)
     started = time.monotonic()
     with torch.inference_mode():
         logits = sliding_window_inference(

@@ -18,12 +18,13 @@ from CMBNetLib.bundle import (
     LICENSE,
     METADATA,
     MODEL_CARD,
-    WEIGHTS,
+    Bundle,
     find_bundle,
     load_bundle,
     sha256_of,
 )
 from CMBNetLib.bundle_import import import_bundle
+from CMBNetLib.bundle_weights import STEP, WEIGHTS, for_slices, restored, stored, with_thick
 from CMBNetLib.errors import BundleError, InputError
 from CMBNetLib.resources import resource_path, user_models_dir
 
@@ -64,7 +65,7 @@ def test_the_shipped_bundle_is_small_intact_and_measured() -> None:
     assert (bundle.folder / WEIGHTS).stat().st_size <= MOST_WEIGHT_BYTES
     network = bundle.load_network()
     assert sum(p.numel() for p in network.parameters()) <= MOST_PARAMETERS
-    assert {v.dtype for v in load_file(bundle.folder / WEIGHTS).values()} <= {torch.float16, torch.int64}
+    assert {v.dtype for v in load_file(bundle.folder / WEIGHTS).values()} <= {torch.int8, torch.float16, torch.int64}
     assert set(bundle.operating_points) == {"sensitive", "balanced", "specific"}
     points = [bundle.operating_points[name] for name in ("sensitive", "balanced", "specific")]
     assert points[0].threshold <= points[1].threshold <= points[2].threshold
@@ -73,6 +74,51 @@ def test_the_shipped_bundle_is_small_intact_and_measured() -> None:
         assert "synthetic" in point.measured_on
         assert f"{point.sensitivity:.2f}" in bundle.model_card
     assert "not a medical device" in bundle.model_card
+
+
+def test_kernels_are_kept_to_half_a_step_of_their_largest_weight() -> None:
+    kernels = torch.randn(6, 5, 3, 3, 3, generator=torch.Generator().manual_seed(1))
+    kernels[1] *= 1e-4
+    kernels[2] = 0
+    weights = {"a.weight": kernels, "a.bias": torch.tensor([0.25]), "seen": torch.tensor(7)}
+    kept = stored(weights)
+    assert kept["a.weight"].dtype == torch.int8
+    assert kept["a.weight" + STEP].shape == (6,)
+    back = restored(kept)
+    assert back.keys() == weights.keys()
+    largest = kernels.abs().flatten(1).amax(1)
+    error = (back["a.weight"] - kernels).abs().flatten(1).amax(1)
+    assert bool((error <= 0.51 * largest / 127 + 1e-7).all())
+    assert bool((error[[0, 1, 3]] > 0).all())
+    assert (back["a.bias"].item(), back["seen"].item()) == (0.25, 7)
+    halves = {name: tensor.half() for name, tensor in weights.items() if name != "seen"}
+    assert torch.equal(restored(halves)["a.weight"], halves["a.weight"].float())  # bundles before 0.10.0
+
+
+def with_two_networks(folder: Path, least_mm: float) -> Bundle:
+    """The bundle with a second network, whose last layer knows background only."""
+    first = for_slices(restored(load_file(folder / WEIGHTS)), thick=False)
+    second = {name: tensor.clone() for name, tensor in first.items()}
+    second["head.weight"].zero_()
+    save_file(stored(with_thick(first, second)), folder / WEIGHTS)
+    digest = sha256_of(folder / WEIGHTS)
+    change(folder, lambda m: m["cmbnet"]["sha256"].update({WEIGHTS: digest}))
+    change(folder, lambda m: m["cmbnet"].update(thick_slices_mm=least_mm))
+    return load_bundle(folder)
+
+
+def test_thick_slices_get_the_network_that_is_for_them(folder: Path) -> None:
+    bundle = with_two_networks(folder, 3.5)
+    assert bundle.thick_slices_mm == 3.5
+    for slice_mm, is_thick in ((0.8, False), (3.4, False), (3.5, True), (6.0, True)):
+        assert bool(bundle.load_network(slice_mm).head.weight.any()) != is_thick
+
+
+def test_a_missing_tensor_of_either_network_is_told(folder: Path) -> None:
+    with_two_networks(folder, 3.5)
+    change_weights(folder, lambda t: t.pop("thick.head.bias"))
+    with pytest.raises(BundleError, match=r"lacks 1 tensors, the first is 'thick\.head\.bias'"):
+        load_bundle(folder).load_network(1.0)
 
 
 @pytest.mark.parametrize("name", [METADATA, WEIGHTS, MODEL_CARD, LICENSE])
@@ -104,6 +150,7 @@ def test_one_changed_byte_is_noticed(folder: Path, name: str) -> None:
         (lambda m: m["cmbnet"]["network"].update(pixel_mm=0.7), "different pixels"),
         (lambda m: m["cmbnet"]["network"].update(places=5), "5 kinds of places; this version knows 9"),
         (lambda m: m["cmbnet"]["working_grid"].update(thinnest_slice_mm=0.001), "thinnest_slice_mm 0.001 is outside"),
+        (lambda m: m["cmbnet"].update(thick_slices_mm=99), "thick_slices_mm 99 is outside 1-10"),
         (lambda m: m["cmbnet"].update(intensity_rule="z-score"), "unknown intensity rule"),
         (lambda m: m["cmbnet"].update(floor_threshold=1.5), "floor threshold 1.5"),
         (lambda m: m["cmbnet"]["operating_points"].pop("balanced"), "no operating point 'balanced'"),

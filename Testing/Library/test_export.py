@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from CMBNetLib.bundle import METADATA, MODEL_CARD, WEIGHTS, OperatingPoint, load_bundle
+from CMBNetLib.bundle import METADATA, MODEL_CARD, OperatingPoint, load_bundle
+from CMBNetLib.bundle_weights import WEIGHTS, for_slices, restored, stored
 from CMBNetLib.cli import main
 from CMBNetLib.errors import BundleError, InputError
 from CMBNetLib.network import AnisotropicUNet, NetworkSpec
@@ -19,7 +21,7 @@ from CMBNetTrainingLib.bundle_export import export_run
 from CMBNetTrainingLib.bundle_writing import BundleText, Grading, write_bundle
 from CMBNetTrainingLib.score_calibration import expected_calibration_error, fit_calibration
 from CMBNetTrainingLib.trainer import config_of_run, train
-from CMBNetTrainingLib.training_checkpoint import checkpoint_path, read_checkpoint
+from CMBNetTrainingLib.training_checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from CMBNetTrainingLib.training_config import PhaseConfig, ValidationConfig
 from CMBNetTrainingLib.training_manifest import read_manifests
 from training_phantoms import small_config, write_collection
@@ -90,8 +92,29 @@ def test_the_card_tells_of_strata_and_of_further_scans(run: Path, tmp_path: Path
 def test_without_calibration_the_weights_are_those_of_the_checkpoint(run: Path, tmp_path: Path) -> None:
     bundle = export_run(run, tmp_path / "bundle", Progress(), checkpoint="loss", calibrate=False)
     kept, _ = read_checkpoint(checkpoint_path(run, "loss"))
-    stored = load_file(bundle.folder / WEIGHTS)
-    assert all(torch.equal(stored[key], value.half()) for key, value in kept.items() if value.is_floating_point())
+    found, wanted = load_file(bundle.folder / WEIGHTS), stored(kept)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[key], value) for key, value in wanted.items())
+
+
+def test_another_run_is_exported_for_thick_slices(run: Path, tmp_path: Path) -> None:
+    """The phantoms' slices are thick then, so the whole measurement is that of the other run's network."""
+    alone = export_run(run, tmp_path / "alone", Progress(), calibrate=False)
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    path = checkpoint_path(other, "froc")
+    tensors, header = read_checkpoint(path)
+    tensors["head.weight"][4:8] *= -1
+    write_checkpoint(path, tensors, header)
+    for least_mm, same in ((9.0, True), (1.0, False)):
+        bundle = export_run(run, tmp_path / "both", Progress(), calibrate=False, thick=(other, least_mm))
+        assert bundle.thick_slices_mm == least_mm
+        assert (bundle.operating_points == alone.operating_points) == same
+        card = (bundle.folder / MODEL_CARD).read_text()
+        assert f"Scans with slices {least_mm:g} mm and more apart are searched by a second network" in card
+    weights = restored(load_file(bundle.folder / WEIGHTS))
+    assert for_slices(weights, thick=True).keys() == for_slices(weights, thick=False).keys() == tensors.keys()
+    with pytest.raises(InputError, match=r"begins at 1 to 10 mm, not at 0\.5 mm"):
+        export_run(run, tmp_path / "both", Progress(), thick=(other, 0.5))
 
 
 def test_a_model_that_finds_nothing_is_told(tmp_path: Path) -> None:

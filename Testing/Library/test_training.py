@@ -17,6 +17,7 @@ import torch
 from CMBNetLib.errors import Cancelled, InputError
 from CMBNetLib.inference import threads
 from CMBNetLib.progress import Progress
+from CMBNetLib.volume import read_volume
 from CMBNetTrainingLib import trainer
 from CMBNetTrainingLib.trainer import train
 from CMBNetTrainingLib.training_checkpoint import LAST, checkpoint_path, read_checkpoint
@@ -224,6 +225,18 @@ def test_a_run_does_not_go_on_with_other_settings(entries: list[ScanEntry], fini
     config = replace(config, optimiser=replace(config.optimiser, clip_norm=1.0))
     with pytest.raises(InputError, match=r"optimiser\.clip_norm"):
         train(config, entries, Progress())
+
+
+def test_a_run_may_learn_from_slices_of_some_spacings_only(entries: list[ScanEntry], tmp_path: Path) -> None:
+    spacing = read_volume(entries[0].image).spacing_mm[2]
+    config = small_config(tmp_path / "none", slices_mm=(spacing + 1, spacing + 2))
+    with pytest.raises(InputError, match=r"No training scan has slices that lie .* mm apart \(slices_mm\)"):
+        train(config, entries, Progress())
+    phase = (PhaseConfig(steps=1),)
+    config = small_config(
+        tmp_path / "all", slices_mm=(spacing, spacing + 1), phases=phase, validation=ValidationConfig(every=0)
+    )
+    assert train(config, entries, Progress()).step == 1
 
 
 def test_a_damaged_checkpoint_is_named(entries: list[ScanEntry], tmp_path: Path) -> None:
