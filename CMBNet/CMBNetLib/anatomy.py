@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,10 @@ def find_anatomy(scan: Volume, network: AnatomyUNet | None = None) -> Anatomy:
     from .anatomy_regions import region_map
     from .anatomy_segmentation import segment
 
-    seen = segment(scan, network)
-    doubts = doubts_about(seen, _brain_or_none(scan))
+    with ThreadPoolExecutor(1) as beside:
+        second_opinion = beside.submit(_brain_or_none, scan)
+        seen = segment(scan, network)
+        doubts = doubts_about(seen, second_opinion.result())
     if doubts:
         text = f"The anatomy network was not used: {'; '.join(doubts)}. The brain mask and the regions are approximate."
         return _classical(scan, [{"code": "anatomy_fallback", "message": text}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,11 @@ def region_map(seen: Segmentation) -> Volume:
         codes[here & ~right], codes[here & right] = region_code(structure, "left"), region_code(structure, "right")
         if name in UNPAIRED:
             codes[here & (np.abs(offset) <= MIDLINE_HALF_WIDTH_MM)] = region_code(structure, "midline")
-    for is_right in (False, True):
+    sides = (False, True)
+    with ThreadPoolExecutor(len(sides)) as pool:
+        both = pool.map(lambda is_right: white_matter_parts(_hemisphere(seen, right, is_right)), sides)
+    for is_right, parts in zip(sides, both, strict=True):
         white = (tissue == TISSUES.index("white_matter")) & (right == is_right)
-        parts = white_matter_parts(_hemisphere(seen, right, is_right))
         for (structure, at_midline), mask in parts.items():
             code = region_code(structure, "midline" if at_midline else "right" if is_right else "left")
             codes[white & repeated(mask)] = code

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FINER = 2
 # Nowhere is a tissue that the network gives no more than this.
 UNLIKELY = 1e-3
+# Darker than this share of what is bright is air, and so is a plane with less than this share of the brightest plane's
+# bright voxels; so many voxels round the head are kept.
+AIR_SHARE, MARGIN = 0.1, 6
 Box = tuple[slice, slice, slice]
 
 
@@ -54,7 +57,7 @@ class Segmentation:
 
 def segment(scan: Volume, network: AnatomyUNet) -> Segmentation:
     """Brain, tissue and side of a magnitude scan of any orientation, voxel size and coverage."""
-    seen = head_of(scan, network.spec.voxel_mm)
+    seen = _without_air(head_of(scan, network.spec.voxel_mm))
     probability, right = _probabilities(seen.array, network)
     inside = probability[1:OUTER_CSF].sum(0)
     likely = _in_cubes(inside) > 0.5
@@ -160,6 +163,22 @@ def head_of(scan: Volume, voxel_mm: tuple[float, float, float]) -> Volume:
     return resample_to(volume, Grid((int(shape[0]), int(shape[1]), int(shape[2])), matrix))
 
 
+def _without_air(head: Volume) -> Volume:
+    """The part of a volume that holds the head: planes with next to nothing bright at the outside are left out."""
+    values = head.array
+    bright = values > AIR_SHARE * np.percentile(values[::4, ::4, ::4], 99)
+    box = []
+    for axis, size in enumerate(values.shape):
+        share = bright.mean(tuple(other for other in range(3) if other != axis))
+        inside = np.flatnonzero(share > AIR_SHARE * share.max())
+        low, high = (inside[0], inside[-1] + 1) if len(inside) else (0, size)
+        box.append(slice(max(0, low - MARGIN) // 2 * 2, min(size, (high + MARGIN + 1) // 2 * 2)))
+    k, j, i = box
+    matrix = head.ijk_to_ras.copy()
+    matrix[:3, 3] = head.ras_from_ijk(np.array([[i.start, j.start, k.start]]))[0]
+    return Volume(np.ascontiguousarray(values[k, j, i]), matrix, head.name)
+
+
 def _block_means(volume: Volume, edges_mm: np.ndarray) -> Volume:
     """Means of as many whole voxels as fit into one of those edges."""
     counts = [max(1, int(edge / own + 0.05)) for edge, own in zip(edges_mm, volume.spacing_mm, strict=True)]
@@ -176,27 +195,23 @@ def _block_means(volume: Volume, edges_mm: np.ndarray) -> Volume:
 
 
 def _probabilities(head: np.ndarray, network: AnatomyUNet) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (tissues, k, j, i) and right (bool): means over the head and its mirror image.
+    """Probabilities (tissues, k, j, i) and right (bool), by the mean of the logits of the head and its mirror image.
 
     The mirror image is moved by a voxel along each axis, so that the voxels which the network joins are others.
     """
-    tissues, right = _seen(head, network)
-    own = (..., slice(1, -1), slice(1, -1), slice(-2, 0, -1))
-    mirrored, mirrored_right = _seen(np.pad(head, 1, mode="edge")[..., ::-1], network)
-    return (tissues + mirrored[own]) / 2, right > mirrored_right[own]
-
-
-def _seen(head: np.ndarray, network: AnatomyUNet) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (tissues, k, j, i) and log-odds of right."""
     import torch
+    import torch.nn.functional as F
 
     from .network_anatomy import anatomy_intensities
 
     _, autocast = precision_of("cpu")
     with torch.inference_mode(), autocast:
-        image = anatomy_intensities(torch.from_numpy(np.ascontiguousarray(head)))
-        logits = network(image[None, None])[0].float()
-        return logits[:-1].softmax(0).numpy(), logits[-1].numpy()
+        image = anatomy_intensities(torch.from_numpy(head))[None, None]
+        mirrored = F.pad(image, (1,) * 6, mode="replicate").flip(-1)
+        logits = network(image)[0].float()
+        other = network(mirrored)[0, :, 1:-1, 1:-1, 1:-1].flip(-1)
+        right = logits[-1] > other[-1]
+        return logits[:-1].add_(other[:-1]).div_(2).softmax(0).numpy(), right.numpy()
 
 
 def _one_piece(inside: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ from CMBNetTrainingLib.score_calibration import (
 from CMBNetTrainingLib.source_scan import REAL
 from CMBNetTrainingLib.trainer import config_of_run
 from CMBNetTrainingLib.training_checkpoint import LAST, checkpoint_path, read_checkpoint
-from CMBNetTrainingLib.training_config import CRITERIA, TrainingConfig
+from CMBNetTrainingLib.training_config import CRITERIA, EVERY_SLICE_MM, TrainingConfig
 from CMBNetTrainingLib.training_entries import entries_of
 from CMBNetTrainingLib.training_manifest import ScanEntry, read_manifests
 from CMBNetTrainingLib.training_model import network_spec
@@ -233,6 +233,8 @@ def _training_statement(config: TrainingConfig, entries: Sequence[ScanEntry], st
     train = [entry for entry in entries if entry.split != VALIDATION]
     counts = {role: sum(entry.role == role for entry in train) for role in sorted({e.role for e in train})}
     told = ", ".join(f"{count} {role}" for role, count in counts.items())
+    low, high = config.slices_mm
+    which = "" if config.slices_mm == EVERY_SLICE_MM else f", of those with slices {low:g} to below {high:g} mm apart,"
     return {
         "scans": counts,
         "steps": step,
@@ -243,7 +245,7 @@ def _training_statement(config: TrainingConfig, entries: Sequence[ScanEntry], st
         "loss": config.loss,
         "augmentation": config.augmentation,
         "places": config.network.places,
-        "statement": f"Trained on {told} scans for {step} steps",
+        "statement": f"Trained on {told} scans{which} for {step} steps",
     }
 
 

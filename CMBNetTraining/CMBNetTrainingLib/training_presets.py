@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from CMBNetLib.bundle import DEFAULT_MODEL
 
 from .training_config import (
@@ -39,9 +41,21 @@ _SYNTHESIS = SynthesisConfig(
     slice_mm=(0.8, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 2.5, 4.5, 6.0),
 )  # fmt: skip
 
+# Goes on with a network that learned from all slices.
+_SPECIALIST = TrainingConfig(
+    loss="dice-soft-ce",
+    init=DEFAULT_MODEL,
+    sampling=SamplingConfig(hard=0.25, fresh_lesions=0.4),
+    optimiser=OptimiserConfig(average_decay=0.998),
+    validation=ValidationConfig(every=3000, most_scans=4, mined_scans=36),
+    synthesis=_SYNTHESIS,
+    phases=(PhaseConfig(steps=9000, learning_rate=1.5e-3),),
+)
+
 TITLES = {
     "default": "one phase on all scans, some hours on a CPU",
-    "thick": "a second network, for thick slices: begins with another run or the shipped model",
+    "thin": "the shipped model goes on with slices under 3.5 mm",
+    "thick": "the shipped model goes on with thicker slices",
     "two-phase": "simulated and negative scans first, then real ones only",
     "finetune": "begin with the shipped model and go on with your own scans",
     "seed": "losses, patches and augmentation of MicrobleedNet",
@@ -56,16 +70,8 @@ PRESETS = {
         synthesis=_SYNTHESIS,
         phases=(PhaseConfig(steps=12_000),),
     ),
-    "thick": TrainingConfig(
-        loss="dice-soft-ce",
-        init=DEFAULT_MODEL,
-        slices_mm=(THICK_FROM_MM, EVERY_SLICE_MM[1]),
-        sampling=SamplingConfig(hard=0.25, fresh_lesions=0.4),
-        optimiser=OptimiserConfig(average_decay=0.998),
-        validation=ValidationConfig(every=3000, most_scans=4, mined_scans=36),
-        synthesis=_SYNTHESIS,
-        phases=(PhaseConfig(steps=9000, learning_rate=1.5e-3),),
-    ),
+    "thin": replace(_SPECIALIST, slices_mm=(EVERY_SLICE_MM[0], THICK_FROM_MM)),
+    "thick": replace(_SPECIALIST, slices_mm=(THICK_FROM_MM, EVERY_SLICE_MM[1])),
     "two-phase": TrainingConfig(phases=_TWO_PHASES),
     "finetune": TrainingConfig(
         loss="dice-soft-ce",
