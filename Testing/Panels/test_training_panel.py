@@ -145,7 +145,8 @@ def test_a_training_is_paused_goes_on_and_becomes_a_model(
     assert selection.GetActivePlotChartID() == chart.GetID()
     assert chart.GetNumberOfPlotSeriesNodes() == 3
     assert titles(ui.pictureBox)[0] == "curves"
-    assert any(title.startswith("step_000060 scan") for title in titles(ui.pictureBox))
+    # After 60 steps next to nothing is wrong any more.
+    assert any(title.startswith("step_000020 scan") for title in titles(ui.pictureBox))
 
     ui.modelNameLine.text = "Small spots"
     ui.exportButton.click()
