@@ -20,9 +20,6 @@ from torch import Tensor, nn
 
 CLASSES = ("background", "microbleed", "mimic")
 STACK = 2  # in-plane pixels stacked per axis
-# Probability of anything but background before training (Lin et al. 2017). Microbleeds then have to be told by what is
-# seen; a network that begins with even odds may tell them by nothing being seen, and all of them get the same score.
-FIRST_PROBABILITY = 0.01
 
 
 @dataclass(frozen=True)
@@ -96,8 +93,6 @@ class AnisotropicUNet(nn.Module):
             if level < len(f) - 1:
                 self.up.append(UpPair(f[level] + f[level + 1], f[level], (CUBE, CUBE)))
         self.head = nn.Conv3d(f[0], spec.classes * STACK**2, 1)
-        with torch.no_grad():
-            self.head.bias[STACK**2 :] += math.log(FIRST_PROBABILITY)  # type: ignore[index]
 
     def forward(self, x: Tensor, slice_mm: float, places: Tensor | None = None) -> Tensor:
         fine = self.finest(x, slice_mm, places)

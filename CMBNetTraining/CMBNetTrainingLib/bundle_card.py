@@ -187,9 +187,10 @@ def _calibration(measurement: Measurement) -> str:
             f"Expected calibration error: {measurement.ece_after:.3f}.\n"
         )
     told = ", ".join(f"{weight:.3f} a unit of {name}" for name, weight in c.evidence.items())
+    thick = "" if c.thick is None else f"; of thick slices {c.thick[0]:.3f} and {c.thick[1]:.3f}"
     return (
         f"\nScores were calibrated on {c.n_true} true and {c.n_false} false candidates (temperature "
-        f"{c.temperature:.3f}, shift {c.shift:.3f}; added to the log-odds: {told}): expected calibration error "
+        f"{c.temperature:.3f}, shift {c.shift:.3f}{thick}; added to the log-odds: {told}): expected calibration error "
         f"{c.ece_before:.3f} before, {measurement.ece_after:.3f} after.\n"
     )
 

@@ -109,7 +109,7 @@ def export_run(
         weights, training["thick_slices"] = _with_thick_run(weights, config, thick, checkpoint)
 
     measure = _measurer(config, thick_mm, run / "cache", progress)
-    measurement, weights = _measured(measure, weights, held_out, calibrate)
+    measurement, weights = _measured(measure, weights, held_out, calibrate, thick_mm)
     checked = measure(restored(stored(weights)), further, measurement.calibration.evidence)
     measurement = replace(measurement, checks=checked)
     sheet = failure_sheet(measurement.validated, measurement.points[DEFAULT_OPERATING_POINT].threshold)
@@ -185,13 +185,17 @@ def choose_points(validated: Sequence[ValidatedScan], measured_on: str) -> dict[
 
 
 def _measured(
-    measure: Measure, weights: dict[str, Tensor], held_out: Sequence[ScanEntry], calibrate: bool
+    measure: Measure,
+    weights: dict[str, Tensor],
+    held_out: Sequence[ScanEntry],
+    calibrate: bool,
+    thick_mm: float | None,
 ) -> tuple[Measurement, dict[str, Tensor]]:
     """Measure, calibrate where there is enough to go by, and measure what will be shipped."""
     described = _described(held_out)
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     validated = measure(restored(stored(weights)), held_out)
-    calibration = fit_calibration(*scores_and_truth(validated), evidence_of(validated))
+    calibration = fit_calibration(*scores_and_truth(validated), evidence_of(validated), thick_mm)
     if calibrate and calibration.is_fitted:
         weights = calibrated(weights, calibration)
         validated = measure(restored(stored(weights)), held_out, calibration.evidence)

@@ -27,10 +27,14 @@ _PULL = 0.01
 
 @dataclass(frozen=True)
 class Calibration:
-    """Temperature, shift, weights of the evidence; the error before (`ece_before`) on the candidates they fit."""
+    """Temperature, shift, weights of the evidence; the error before (`ece_before`) on the candidates they fit.
+
+    ``thick``: temperature and shift of the network for thick slices, where there is one.
+    """
 
     temperature: float = 1.0
     shift: float = 0.0
+    thick: tuple[float, float] | None = None
     evidence: Mapping[str, float] = field(default_factory=dict)
     n_true: int = 0
     n_false: int = 0
@@ -64,11 +68,13 @@ def evidence_of(validated: Sequence[ValidatedScan]) -> dict[str, np.ndarray]:
     return {name: np.array(numbers) for name, numbers in values.items()}
 
 
-def fit_calibration(scores: np.ndarray, true: np.ndarray, evidence: Mapping[str, np.ndarray]) -> Calibration:
+def fit_calibration(
+    scores: np.ndarray, true: np.ndarray, evidence: Mapping[str, np.ndarray], thick_mm: float | None = None
+) -> Calibration:
     """Temperature, shift and weights of the evidence that make the scores the most likely.
 
     Platt's method with more numbers. Fluid and uneven surroundings may only speak against a candidate: where they
-    speak for one it is by chance.
+    speak for one it is by chance. From ``thick_mm`` on, which the evidence tells, scores are those of another network.
     """
     n_true, n_false = int(true.sum()), int((~true).sum())
     before = expected_calibration_error(scores, true)
@@ -76,27 +82,32 @@ def fit_calibration(scores: np.ndarray, true: np.ndarray, evidence: Mapping[str,
         return Calibration(n_true=n_true, n_false=n_false, ece_before=before)
     logit = np.log(np.clip(scores, 1e-6, 1 - 1e-6) / np.clip(1 - scores, 1e-6, 1))
     columns = np.array(list(evidence.values())).reshape(len(evidence), len(scores)).T
+    other = np.zeros(len(scores), int) if thick_mm is None else (evidence[THICKNESS] >= np.log2(thick_mm)).astype(int)
 
     def cost(x: np.ndarray) -> float:
-        z = logit * np.exp(-x[0]) + x[1] + columns @ x[2:]
-        return float(np.mean(np.logaddexp(0, np.where(true, -z, z))) + _PULL * np.sum(x[:2] ** 2))
+        log_temperature, shift = x[:2], x[2:4]
+        z = logit * np.exp(-log_temperature[other]) + shift[other] + columns @ x[4:]
+        return float(np.mean(np.logaddexp(0, np.where(true, -z, z))) + _PULL * np.sum(x[:4] ** 2))
 
     highest = [MOST_EVIDENCE if name == THICKNESS else 0.0 for name in evidence]
-    bounds = [(None, None), (None, None), *((-MOST_EVIDENCE, most) for most in highest)]
-    log_temperature, shift, *weights = minimize(cost, np.zeros(2 + len(evidence)), bounds=bounds).x
-    fitted = {name: round(float(weight), 4) for name, weight in zip(evidence, weights, strict=True)}
-    return Calibration(float(np.exp(log_temperature)), float(shift), fitted, n_true, n_false, before)
+    bounds = [*4 * [(None, None)], *((-MOST_EVIDENCE, most) for most in highest)]
+    x = minimize(cost, np.zeros(4 + len(evidence)), bounds=bounds).x
+    fitted = {name: round(float(weight), 4) for name, weight in zip(evidence, x[4:], strict=True)}
+    own, thick = ((float(np.exp(x[n])), float(x[2 + n])) for n in (0, 1))
+    return Calibration(*own, None if thick_mm is None else thick, fitted, n_true, n_false, before)
 
 
 def calibrated(weights: Mapping[str, Tensor], calibration: Calibration) -> dict[str, Tensor]:
     """Weights whose probabilities are calibrated; the order of scores within a scan hardly changes."""
     out = {name: tensor.clone() for name, tensor in weights.items()}
     pixels = STACK**2
-    for head in ("head.", THICK + "head."):
-        if head + "bias" in out:
-            out[head + "weight"] /= calibration.temperature
-            out[head + "bias"] /= calibration.temperature
-            out[head + "bias"][MICROBLEED * pixels : (MICROBLEED + 1) * pixels] += calibration.shift
+    heads = {"head.": (calibration.temperature, calibration.shift)}
+    if calibration.thick is not None:
+        heads[THICK + "head."] = calibration.thick
+    for head, (temperature, shift) in heads.items():
+        out[head + "weight"] /= temperature
+        out[head + "bias"] /= temperature
+        out[head + "bias"][MICROBLEED * pixels : (MICROBLEED + 1) * pixels] += shift
     return out
 
 

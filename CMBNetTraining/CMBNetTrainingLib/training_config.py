@@ -34,6 +34,7 @@ class NetworkConfig:
     """The network. `classes` 3 tells mimics from background; 2 does not. `filters`: one number a level.
 
     `places`: whether it is told the kind of tissue of every voxel beside the image; see `CMBNetLib.places`.
+    `first_probability`: of anything but background, before training; 0: even odds.
     """
 
     filters: tuple[int, ...] = (24, 48, 80, 112)
@@ -42,6 +43,7 @@ class NetworkConfig:
     thinnest_slice_mm: float = THINNEST_SLICE_MM
     deep_supervision: bool = False
     places: bool = True
+    first_probability: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -308,3 +310,5 @@ def _check_network(network: NetworkConfig) -> None:
     for key, (low, high) in (("pixel_mm", PIXEL_RANGE_MM), ("thinnest_slice_mm", SLICE_RANGE_MM)):
         if not low <= getattr(network, key) <= high:
             raise InputError(f"network.{key} lies between {low} and {high} mm.")
+    if not 0 <= network.first_probability < 0.5:
+        raise InputError("network.first_probability is 0, or a probability below 0.5.")

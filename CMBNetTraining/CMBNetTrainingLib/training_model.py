@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from CMBNetLib.errors import InputError
-from CMBNetLib.network import AnisotropicUNet, NetworkSpec
+from CMBNetLib.network import STACK, AnisotropicUNet, NetworkSpec
 from CMBNetLib.places import PLACES
 from CMBNetTrainingLib.patches import Patches
 from CMBNetTrainingLib.training_config import NetworkConfig, OptimiserConfig, PhaseConfig, TrainingConfig
@@ -36,6 +36,20 @@ def network_spec(config: NetworkConfig) -> NetworkSpec:
         pixel_mm=config.pixel_mm,
         places=len(PLACES) - 1 if config.places else 0,
     )
+
+
+def new_network(config: NetworkConfig) -> AnisotropicUNet:
+    """A network with random weights.
+
+    Where nearly all is background at first (Lin et al. 2017), microbleeds have to be told by what is seen: at even odds
+    a network may learn to tell them by no feature being active, and all of them get one score. A very small one at a
+    high learning rate, on the other hand, learns that there is nothing but background, and stays with it.
+    """
+    network = AnisotropicUNet(network_spec(config))
+    if config.first_probability:
+        with torch.no_grad():
+            network.head.bias[STACK**2 :] += math.log(config.first_probability)  # type: ignore[index]
+    return network
 
 
 class Supervised(nn.Module):
@@ -78,8 +92,8 @@ class Learner:
     def __init__(self, config: TrainingConfig, team: Team, device: str) -> None:
         self._config, self._team, self.device = config, team, device
         torch.manual_seed(config.seed)
-        spec = network_spec(config.network)
-        self.network, self.average = AnisotropicUNet(spec), AnisotropicUNet(spec)
+        self.network, self.average = new_network(config.network), new_network(config.network)
+        spec = self.network.spec
         self._model = Supervised(self.network, deep=config.network.deep_supervision)
         self._model.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average.to(device)

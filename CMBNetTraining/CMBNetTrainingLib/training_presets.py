@@ -65,6 +65,7 @@ PRESETS = {
     # Without label maps nothing is simulated.
     "default": TrainingConfig(
         loss="dice-soft-ce",
+        network=NetworkConfig(first_probability=0.01),
         sampling=SamplingConfig(hard=0.2, fresh_lesions=0.4),
         validation=ValidationConfig(every=1500, most_scans=4, mined_scans=40),
         synthesis=_SYNTHESIS,

@@ -45,7 +45,7 @@ from CMBNetTrainingLib.training_presets import PRESETS
 from CMBNetTrainingLib.training_scans import ScanCache, TrainingScan
 from CMBNetTrainingLib.training_validation import FLOOR, candidates_in, compare_scan
 
-SMALL = NetworkConfig(filters=(8, 16, 32, 48))
+SMALL = NetworkConfig(filters=(8, 16, 32, 48), first_probability=0.01)
 SEED = PRESETS["seed"]
 # Few steps need large ones.
 LEARNING_RATE = 5e-3

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from CMBNetLib.bundle import find_bundle
 from CMBNetLib.errors import InputError
@@ -16,8 +17,17 @@ from CMBNetLib.volume import Volume, read_labels, write_volume
 from CMBNetTrainingLib.command_train import add_arguments, config_of
 from CMBNetTrainingLib.patch_preview import preview_patches
 from CMBNetTrainingLib.trainer import train
-from CMBNetTrainingLib.training_config import TrainingConfig, build, check_config, differences, plain, read_config
+from CMBNetTrainingLib.training_config import (
+    NetworkConfig,
+    TrainingConfig,
+    build,
+    check_config,
+    differences,
+    plain,
+    read_config,
+)
 from CMBNetTrainingLib.training_manifest import read_manifests
+from CMBNetTrainingLib.training_model import new_network
 from CMBNetTrainingLib.training_presets import PRESETS, TITLES
 from training_phantoms import small_config, write_collection
 
@@ -150,3 +160,12 @@ def test_a_label_on_another_grid_is_refused(tmp_path: Path) -> None:
     write_volume(Volume(np.zeros((12, 64, 64), np.uint16), shifted), tmp_path / "c" / "labels" / "scan0.nii.gz")
     with pytest.raises(InputError, match=r"scan0: .* does not lie on the grid"):
         train(small_config(tmp_path / "run"), read_manifests([manifest]), Progress())
+
+
+def test_nearly_all_is_background_before_training_where_that_is_asked_for() -> None:
+    torch.manual_seed(3)
+    x = torch.randn(1, 1, 8, 32, 32)
+    for first, low, high in ((0.0, 0.3, 0.95), (0.01, 0.0, 0.05)):
+        network = new_network(NetworkConfig(filters=(4, 8), first_probability=first)).eval()
+        with torch.no_grad():
+            assert low < network(x, 2.0).softmax(1)[:, 1:].sum(1).mean() < high
