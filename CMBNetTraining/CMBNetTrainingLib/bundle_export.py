@@ -134,8 +134,9 @@ def _with_thick_run(
     low, high = THICK_RANGE_MM
     if not low <= least_mm <= high:
         raise InputError(f"A network for thick slices begins at {low:g} to {high:g} mm, not at {least_mm:g} mm.")
-    if other.network != config.network:
-        raise InputError(f"The network of {run} is of another kind ({other.network}) than that of {config.network}.")
+    kinds = [(network_spec(c.network), c.network.thinnest_slice_mm) for c in (config, other)]
+    if kinds[0] != kinds[1]:
+        raise InputError(f"The network of {run} is of another kind: {kinds[1]}, not {kinds[0]}.")
     own, step, used = _weights(run, other, checkpoint)
     told = {"least_mm": least_mm, "steps": step, "checkpoint": used, "seed": other.seed, "init": other.init}
     return with_thick(weights, own), told

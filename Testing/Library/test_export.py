@@ -105,6 +105,9 @@ def test_another_run_is_exported_for_thick_slices(run: Path, tmp_path: Path) -> 
     tensors, header = read_checkpoint(path)
     tensors["head.weight"][4:8] *= -1
     write_checkpoint(path, tensors, header)
+    begun_otherwise = json.loads((other / "config.json").read_text())
+    begun_otherwise["network"]["first_probability"] = 0.01
+    (other / "config.json").write_text(json.dumps(begun_otherwise))
     for least_mm, same in ((9.0, True), (1.0, False)):
         bundle = export_run(run, tmp_path / "both", Progress(), calibrate=False, thick=(other, least_mm))
         assert bundle.thick_slices_mm == least_mm
@@ -115,6 +118,10 @@ def test_another_run_is_exported_for_thick_slices(run: Path, tmp_path: Path) -> 
     assert for_slices(weights, thick=True).keys() == for_slices(weights, thick=False).keys() == tensors.keys()
     with pytest.raises(InputError, match=r"begins at 1 to 10 mm, not at 0\.5 mm"):
         export_run(run, tmp_path / "both", Progress(), thick=(other, 0.5))
+    begun_otherwise["network"]["classes"] = 2
+    (other / "config.json").write_text(json.dumps(begun_otherwise))
+    with pytest.raises(InputError, match="is of another kind"):
+        export_run(run, tmp_path / "both", Progress(), thick=(other, 3.5))
 
 
 def test_a_model_that_finds_nothing_is_told(tmp_path: Path) -> None:
