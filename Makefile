@@ -8,16 +8,16 @@ SAMPLE := Resources/SampleData/CMBNetSample_swi.nii.gz
 # More arguments for pip, for example PIP_ARGS="--find-links /media/wheels --no-index" on a machine without a network.
 PIP_ARGS ?=
 PYTEST_ARGS ?=
-# Two test files at a time, which halves the time on two cores.
+# So many files of the libraries' tests at a time.
 PYTEST_WORKERS ?= 2
+IN_PARALLEL := --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 # For the self-tests in Slicer, for example SLICER_TEST_ARGS="--install --pictures /tmp/panels CMBNet".
 SLICER_TEST_ARGS ?=
 
 # Tests build Qt widgets and render slices without a screen.
 export QT_QPA_PLATFORM ?= offscreen
-# One thread for each worker; the order of Testing/conftest.py is kept.
+# One thread for each worker.
 test: export OMP_NUM_THREADS ?= 1
-PYTEST := $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test lint test-slicer cmake-lists icons clean distclean
 .DEFAULT_GOAL := help
@@ -31,15 +31,16 @@ demo: $(VENV)/.stamp-run ## detect microbleeds in the sample scan, results in de
 	@echo "== Comparing with the truth of the sample scan"
 	$(BIN)/python Testing/demo_score.py $(DEMO)
 
-# Scene and Panels run without torch in the process, as Slicer does; PySide6 cannot switch its features on beside it.
+# The libraries' files run side by side, in the order of Testing/conftest.py. Scene and Panels run one by one, as they end
+# whole process trees, and without torch in the process, as Slicer does; PySide6 cannot switch its features on beside it.
 test: $(VENV)/.stamp-test ## ruff, mypy and the whole test suite
 	@$(BIN)/python Testing/system_libraries.py --install
 	@failed=""; \
 	echo "== ruff"; $(BIN)/ruff check . || failed="$$failed ruff"; \
 	echo "== mypy"; $(BIN)/mypy || failed="$$failed mypy"; \
-	echo "== pytest: libraries"; $(PYTEST) Testing/Library $(PYTEST_ARGS) || failed="$$failed libraries"; \
+	echo "== pytest: libraries"; $(BIN)/python -m pytest Testing/Library $(IN_PARALLEL) $(PYTEST_ARGS) || failed="$$failed libraries"; \
 	echo "== pytest: scene and panels"; \
-	$(PYTEST) Testing/Scene Testing/Panels $(PYTEST_ARGS) || failed="$$failed panels"; \
+	$(BIN)/python -m pytest Testing/Scene Testing/Panels $(PYTEST_ARGS) || failed="$$failed panels"; \
 	if [ -n "$$failed" ]; then echo "make test: failed:$$failed"; exit 1; fi
 
 lint: $(VENV)/.stamp-test ## ruff and mypy only
