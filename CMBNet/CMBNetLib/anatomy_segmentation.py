@@ -57,7 +57,7 @@ class Segmentation:
 
 def segment(scan: Volume, network: AnatomyUNet) -> Segmentation:
     """Brain, tissue and side of a magnitude scan of any orientation, voxel size and coverage."""
-    seen = _without_air(head_of(scan, network.spec.voxel_mm))
+    seen = without_air(head_of(scan, network.spec.voxel_mm))
     probability, right = _probabilities(seen.array, network)
     inside = probability[1:OUTER_CSF].sum(0)
     likely = _in_cubes(inside) > 0.5
@@ -163,7 +163,7 @@ def head_of(scan: Volume, voxel_mm: tuple[float, float, float]) -> Volume:
     return resample_to(volume, Grid((int(shape[0]), int(shape[1]), int(shape[2])), matrix))
 
 
-def _without_air(head: Volume) -> Volume:
+def without_air(head: Volume) -> Volume:
     """The part of a volume that holds the head: planes with next to nothing bright at the outside are left out."""
     values = head.array
     bright = values > AIR_SHARE * np.percentile(values[::4, ::4, ::4], 99)

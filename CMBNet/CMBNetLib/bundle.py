@@ -281,9 +281,9 @@ def _check_values(ours: dict[str, Any]) -> None:
         raise ValueError(f"unknown intensity rule '{ours['intensity_rule']}'")
     if not 0 < float(ours["floor_threshold"]) < 1:
         raise ValueError(f"floor threshold {ours['floor_threshold']}")
-    low, high = THICK_RANGE_MM
-    if not low <= float(ours.get("thick_slices_mm") or low) <= high:
-        raise ValueError(f"thick_slices_mm {ours['thick_slices_mm']} is outside {low:g}-{high:g}")
+    (low, high), least = THICK_RANGE_MM, ours.get("thick_slices_mm")
+    if least is not None and not low <= float(least) <= high:
+        raise ValueError(f"thick_slices_mm {least} is outside {low:g}-{high:g}")
     for name, weight in _evidence(ours).items():
         if name not in EVIDENCE or not abs(weight) <= MOST_EVIDENCE:
             raise ValueError(f"evidence '{name}' {weight}")

@@ -103,9 +103,8 @@ def export_run(
     network = config.network
     further = read_manifests(checks) if checks else []
     training = _training_statement(config, entries, step, used)
-    thick_mm = None
-    if thick is not None:
-        thick_mm = thick[1]
+    thick_mm = thick[1] if thick else None
+    if thick:
         weights, training["thick_slices"] = _with_thick_run(weights, config, thick, checkpoint)
 
     measure = _measurer(config, thick_mm, run / "cache", progress)
@@ -119,10 +118,9 @@ def export_run(
         data_source=training["statement"], training=training, pictures={FAILURES: sheet} if sheet else {},
     )  # fmt: skip
     _warn_of_failure(measurement.points, progress)
-    spec = network_spec(network)
     error = round(measurement.ece_after, 4) if measurement.calibration.is_fitted else None
     grading = Grading(FLOOR, measurement.points, measurement.calibration.evidence, error)
-    return write_bundle(folder, weights, spec, network.thinnest_slice_mm, grading, text, thick_mm)
+    return write_bundle(folder, weights, network_spec(network), network.thinnest_slice_mm, grading, text, thick_mm)
 
 
 def _with_thick_run(

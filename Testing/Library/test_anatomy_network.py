@@ -8,7 +8,7 @@ import torch
 
 from CMBNetLib.anatomy_checks import doubts_about, doubts_about_tissues
 from CMBNetLib.anatomy_regions import distance_from_midplane, region_map
-from CMBNetLib.anatomy_segmentation import FINER, Segmentation, head_of, repeated, segment
+from CMBNetLib.anatomy_segmentation import FINER, Segmentation, head_of, repeated, segment, without_air
 from CMBNetLib.anatomy_tissues import TISSUES
 from CMBNetLib.location import decode_region
 from CMBNetLib.network_anatomy import (
@@ -181,3 +181,17 @@ def test_each_fault_is_told() -> None:
     assert "0 ml" in doubts_about(nothing, None)[0]
     elsewhere = seen().brain.with_array(np.roll(seen().brain.array, 70, axis=1))
     assert "agrees little" in doubts_about(seen(), elsewhere)[0]
+
+
+def test_air_round_the_head_is_cut_off_and_the_head_stays_where_it_is() -> None:
+    values = np.random.default_rng(0).normal(5, 2, (40, 90, 80)).astype(np.float32)
+    values[10:30, 30:60, 21:50] += 100
+    head = Volume(values, np.diag([1.0, 1.0, 2.0, 1.0]), "head")
+    cut = without_air(head)
+    assert all(edge % 2 == 0 for edge in cut.array.shape)
+    assert cut.array.size < 0.5 * values.size
+    (ijk,) = cut.ijk_from_ras(head.ras_from_ijk(np.array([[30, 40, 20]])))
+    i, j, k = np.rint(ijk).astype(int)
+    assert cut.array[k, j, i] == values[20, 40, 30]
+    assert (cut.array > 50).sum() == 20 * 30 * 29
+    assert without_air(head.with_array(np.zeros_like(values))).array.shape == values.shape

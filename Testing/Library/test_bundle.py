@@ -151,6 +151,7 @@ def test_one_changed_byte_is_noticed(folder: Path, name: str) -> None:
         (lambda m: m["cmbnet"]["network"].update(places=5), "5 kinds of places; this version knows 9"),
         (lambda m: m["cmbnet"]["working_grid"].update(thinnest_slice_mm=0.001), "thinnest_slice_mm 0.001 is outside"),
         (lambda m: m["cmbnet"].update(thick_slices_mm=99), "thick_slices_mm 99 is outside 1-10"),
+        (lambda m: m["cmbnet"].update(thick_slices_mm=0), "thick_slices_mm 0 is outside 1-10"),
         (lambda m: m["cmbnet"].update(intensity_rule="z-score"), "unknown intensity rule"),
         (lambda m: m["cmbnet"].update(floor_threshold=1.5), "floor threshold 1.5"),
         (lambda m: m["cmbnet"]["operating_points"].pop("balanced"), "no operating point 'balanced'"),

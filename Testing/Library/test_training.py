@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -236,6 +237,15 @@ def test_a_run_may_learn_from_slices_of_some_spacings_only(entries: list[ScanEnt
     config = small_config(
         tmp_path / "all", slices_mm=(spacing, spacing + 1), phases=phase, validation=ValidationConfig(every=0)
     )
+    assert train(config, entries, Progress()).step == 1
+
+
+def test_a_run_of_a_version_that_knew_fewer_keys_goes_on(entries: list[ScanEntry], tmp_path: Path) -> None:
+    config = small_config(tmp_path, phases=(PhaseConfig(steps=1),), validation=ValidationConfig(every=0))
+    train(config, entries, Progress())
+    known = json.loads((tmp_path / "config.json").read_text())
+    del known["slices_mm"]
+    (tmp_path / "config.json").write_text(json.dumps(known))
     assert train(config, entries, Progress()).step == 1
 
 
