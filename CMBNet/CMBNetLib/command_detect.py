@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .bundle import DEFAULT_MODEL, find_bundle
 from .progress import ConsoleProgress, Progress
 from .volume import read_volume
+from .wording import number_of
 
 if TYPE_CHECKING:
     from .detection import DetectionResult
@@ -85,7 +86,7 @@ def _print_table(result: DetectionResult, files: dict[str, Path]) -> None:
         print(f"     and {len(result.microbleeds) - MOST_TABLE_ROWS} more, in the CSV")
     points = ", ".join(f"{name} {point['threshold']:g}" for name, point in result.operating_points.items())
     below = len(result.candidates) - len(result.microbleeds)
-    print(f"Threshold {result.threshold:g} ({points}); {below} candidates below it are kept.")
+    print(f"Threshold {result.threshold:g} ({points}); {number_of(below, 'candidate')} below it kept.")
     print(f"Model {result.model['id']} {result.model['version']} ({result.model['status']}): for research use only.")
     for path in files.values():
         print(f"  {path}")

@@ -66,7 +66,8 @@ def _show(args: argparse.Namespace, _progress: Progress) -> tuple[dict[str, Any]
 
 def _verify(args: argparse.Namespace, _progress: Progress) -> tuple[dict[str, Any], list[str]]:
     bundle = find_bundle(args.model)
-    parameters = sum(p.numel() for p in bundle.load_network().parameters())
+    networks = [bundle.load_network(slice_mm) for slice_mm in {0.0, bundle.thick_slices_mm or 0.0}]
+    parameters = sum(p.numel() for network in networks for p in network.parameters())
     text = f"{bundle.id} {bundle.version} is intact: {parameters:,} parameters, sha256 {bundle.weights_sha256}"
     return {**describe(bundle), "parameters": parameters}, [text]
 

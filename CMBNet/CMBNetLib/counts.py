@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from .candidates import Candidate
 from .taxonomy import ZONES
+from .wording import number_of
 
 # Beside the zones of the rating scales: in fluid or out of the brain mask, and scans without an anatomy.
 OUTSIDE = "outside"
@@ -44,7 +45,7 @@ def summary_text(candidates: Sequence[Candidate], threshold: float) -> str:
     found = [candidate for candidate in candidates if candidate.score >= threshold]
     if not found:
         return _nothing(candidates, threshold)
-    number = f"{len(found)} microbleed{'s' if len(found) > 1 else ''}"
+    number = number_of(len(found), "microbleed")
     counts = zone_counts(zone_of(candidate) for candidate in found)
     if counts[UNKNOWN] == len(found):
         return f"{number} (no zones: the anatomy is not known)"

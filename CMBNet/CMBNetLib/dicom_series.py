@@ -17,6 +17,7 @@ from .errors import InputError
 from .files import scan_stem
 from .volume import Volume
 from .volume_checks import MIN_SLICES
+from .wording import number_of, were
 
 _MOST_FILES = 20_000
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -112,7 +113,7 @@ def _chosen(path: Path, files: list[DicomFile], series: str | None) -> tuple[lis
             )
         return files, []
     left = len(groups) - 1
-    note = f"{left} other series of fewer than {MIN_SLICES} slices (localizers) in the folder were left out."
+    note = f"{left} other series of fewer than {MIN_SLICES} slices (localizers) in the folder {were(left)} left out."
     return groups[large[0]], [note]
 
 
@@ -143,7 +144,11 @@ def _frame_list(path: Path, frames: list[list[DicomSlice]]) -> str:
 def _without_copies(slices: list[DicomSlice]) -> tuple[list[DicomSlice], list[str]]:
     unique = {item.uid: item for item in reversed(slices)}
     copies = len(slices) - len(unique)
-    told = [f"{copies} slices were there twice (same SOPInstanceUID); one copy of each was used."] if copies else []
+    told = (
+        [f"{number_of(copies, 'slice')} {were(copies)} there twice (same SOPInstanceUID); one copy of each was used."]
+        if copies
+        else []
+    )
     return [item for item in slices if unique[item.uid] is item], told
 
 

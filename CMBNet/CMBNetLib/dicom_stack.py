@@ -9,6 +9,7 @@ import numpy as np
 from .dicom_slices import DicomSlice
 from .errors import InputError
 from .volume_checks import MIN_SLICES
+from .wording import number_of, were
 
 _SAME_POSITION_MM = 0.02
 _SAME_AXES = 2e-3  # difference of two unit vectors; localizers differ by 1, rounding by 1e-6
@@ -90,7 +91,9 @@ def _one_grid(slices: list[DicomSlice]) -> tuple[list[DicomSlice], list[str]]:
             f"The series mixes {len(groups)} orientations or image sizes (with {counts} slices); "
             "export the scan as a series of its own."
         )
-    return groups[0], [f"{rest} slices of another orientation or size in the series were left out."]
+    return groups[0], [
+        f"{number_of(rest, 'slice')} of another orientation or size in the series {were(rest)} left out."
+    ]
 
 
 def _same_grid(one: DicomSlice, other: DicomSlice) -> bool:
@@ -130,7 +133,7 @@ def _even_step(heights: np.ndarray) -> float:
     if abs(gaps[worst] - usual) <= max(0.05 * usual, 0.02):
         return float((heights[-1] - heights[0]) / len(gaps))
     missing = int(np.sum(np.maximum(np.round(gaps / usual) - 1, 0)))
-    what = f"About {missing} slices are missing" if missing else "The slices are unevenly spaced"
+    what = f"Missing slices: about {missing}" if missing else "The slices are unevenly spaced"
     raise InputError(
         f"{what}: {gaps[worst]:.2f} mm after slice {worst + 1} of {len(heights)}, {usual:.2f} mm elsewhere. "
         "Copy or export the whole series again."

@@ -18,6 +18,7 @@ from .review_loading import LoadedCase, SourceReader
 from .review_results import equivalent_diameter_mm, with_outline, write_table
 from .review_terms import ReviewTerms
 from .volume import Volume, write_volume
+from .wording import number_of
 from .worklist import OUTPUT_FOLDER, Worklist, write_csv_worklist
 
 COLUMNS = (
@@ -59,7 +60,8 @@ class Consensus:
         """The result in one sentence."""
         if not self.masks:
             return "No case has been finished by two readings yet, so there is nothing to join."
-        text = f"{len(self.masks)} cases joined: {self.n_lesions} lesions, {self.n_disagreements} disagreements"
+        joined, lesions = number_of(len(self.masks), "case"), number_of(self.n_lesions, "lesion")
+        text = f"{joined} joined: {lesions}, {number_of(self.n_disagreements, 'disagreement')}"
         return f"{text}, {self.n_open} of them open." if self.n_open else f"{text}, none of them open."
 
 
@@ -169,9 +171,7 @@ def _paste(lesion: Lesion, labels: np.ndarray, number: int, scan: Volume) -> int
     return mask.n_voxels
 
 
-def _row(
-    case_id: str, lesion: Lesion, label: int, n_voxels: int, scan: Volume, terms: ReviewTerms
-) -> dict[str, Any]:
+def _row(case_id: str, lesion: Lesion, label: int, n_voxels: int, scan: Volume, terms: ReviewTerms) -> dict[str, Any]:
     sites = {site.id: site for site in terms.taxonomy.sites}
     region = lesion.most_said("region")
     return {

@@ -10,6 +10,7 @@ from .readings import Readings
 from .review_agreement import Agreement, agreements
 from .review_consensus import Lesion
 from .review_gathering import CaseReadings
+from .wording import number_of
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class AnnotationProgress:
         done = sum(any(reading.finished for reading in case.readings) for case in self.cases)
         hours = sum(reading.seconds for reading in everything) / 3600
         decisions = sum(reading.decisions for reading in everything)
-        return f"{done} of {len(self.cases)} cases finished, {decisions} decisions in {hours:.1f} h."
+        cases, made = number_of(len(self.cases), "case"), number_of(decisions, "decision")
+        return f"{done} of {cases} finished, {made} in {hours:.1f} h."
 
 
 def progress_of(
@@ -109,6 +111,4 @@ def _reading(name: str, reading: Readings) -> ReadingProgress:
     present = [found for found in reading.state.findings.values() if found.present]
     microbleeds, rejected, unsure = (sum(found.verdict == verdict for found in present) for verdict in VERDICTS)
     mode = next((event.mode for event in reversed(reading.events) if event.kind == "decide"), "")
-    return ReadingProgress(
-        name, mode, reading.state.finished, microbleeds, rejected, unsure, reading.state.seconds
-    )
+    return ReadingProgress(name, mode, reading.state.finished, microbleeds, rejected, unsure, reading.state.seconds)

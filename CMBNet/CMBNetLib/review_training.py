@@ -18,6 +18,7 @@ from .review_gathering import CaseReadings, load_for
 from .review_loading import SourceReader
 from .review_results import Reviewed, reviewed_findings, reviewed_labels, write_table
 from .volume import Volume, read_labels, write_volume
+from .wording import number_of
 
 # The columns of `DESIGN` section 4, the same as those of a collection that `cmbnet curate` makes.
 MANIFEST = (
@@ -51,8 +52,8 @@ class TrainingExport:
     def summary(self) -> str:
         """The result in one sentence."""
         return (
-            f"{self.n_scans} scans with {self.n_microbleeds} microbleeds and {self.n_mimics} rejected or unsure "
-            f"findings: {self.manifest}"
+            f"{number_of(self.n_scans, 'scan')} with {number_of(self.n_microbleeds, 'microbleed')} and "
+            f"{number_of(self.n_mimics, 'rejected or unsure finding')}: {self.manifest}"
         )
 
 
@@ -127,7 +128,7 @@ def _of_consensus(found: CaseReadings, read_source: SourceReader | None) -> _Tea
         lesions = list(csv.DictReader(stream))
     undecided = sum(row["verdict"] == "open" for row in lesions)
     if undecided:
-        raise InputError(f"{undecided} lesions of case {case.case_id} wait for the adjudicator; it is left out.")
+        raise InputError(f"Case {case.case_id} is left out: {number_of(undecided, 'lesion')} still to adjudicate.")
     columns = {"x": "r_mm", "y": "a_mm", "z": "s_mm", "verdict": "verdict", "mimic": "mimic"}
     mimics = [
         {"scan_id": case.case_id, **{name: row[column] for name, column in columns.items()}}

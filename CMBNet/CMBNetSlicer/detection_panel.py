@@ -12,6 +12,7 @@ from slicer.util import VTKObservationMixin
 from vtk import vtkCommand
 
 from CMBNetLib.errors import CMBNetError
+from CMBNetLib.wording import number_of
 from CMBNetSlicer.detection_node import show_only
 from CMBNetSlicer.detection_parameters import DetectionParameters, run_settings
 from CMBNetSlicer.inputs_section import InputsSection
@@ -100,7 +101,7 @@ class DetectionPanel(VTKObservationMixin):
         self.parameters.detection = detection.node
         self._take_threshold(detection.threshold)
         show_scan(slicer.mrmlScene, scan)
-        done = _("Done: {count} microbleeds.").format(count=detection.n_microbleeds)
+        done = _("Done: {found}.").format(found=number_of(detection.n_microbleeds, "microbleed"))
         files = "" if self._kept is None else _(" The files are in {folder}.").format(folder=self._kept)
         return done + files
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from CMBNetLib.errors import InputError
+from CMBNetLib.wording import number_of
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,7 @@ class EvaluationRecord:
         names = (("sensitivity", "sensitivity"), ("precision", "precision"), ("f1", "F1"),
                  ("false_positives_per_scan", "false positives per scan"))  # fmt: skip
         parts = [f"{text} {_number(figures[name]['value'])}" for name, text in names]
-        scans = detection["counts"]["scans"]
-        return f"{scans} scan{'' if scans == 1 else 's'}: {', '.join(parts)}"
+        return f"{number_of(detection['counts']['scans'], 'scan')}: {', '.join(parts)}"
 
     @property
     def report(self) -> Path | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from CMBNetLib.errors import InputError
+from CMBNetLib.wording import number_of
 
 if TYPE_CHECKING:
     from CMBNetSlicer.review_desk import ReviewDesk
@@ -63,7 +64,7 @@ class ReviewActions:
         if review.current is None or review.finding(review.current).decided:
             review.next_undecided()
         self._desk.message = (
-            f"The detector shows {len(review.source.candidates)} candidates, {joined} of them are yours."
+            f"The detector shows {number_of(len(review.source.candidates), 'candidate')}; yours among them: {joined}."
         )
 
     def _not(self) -> None:

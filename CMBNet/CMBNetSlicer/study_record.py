@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from CMBNetLib.errors import InputError
+from CMBNetLib.wording import number_of
 
 TABLES = ("readings", "agreement", "votes", "metrics", "assistance")
 _LEAST = ("votes", "marks")  # without these no place can be shown
@@ -37,8 +38,9 @@ class StudyRecord:
     def summary(self) -> str:
         """Who read what, how well they agreed, what assistance brought and what it cost, in a few sentences."""
         readings = self.tables["readings"]
-        readers, cases = ({row[name] for row in readings} for name in ("reader", "case_id"))
-        parts = [f"{_count(readings, 'reading')} of {_count(cases, 'case')} by {_count(readers, 'reader')}."]
+        readers, cases = (len({row[name] for row in readings}) for name in ("reader", "case_id"))
+        who = f"{number_of(cases, 'case')} by {number_of(readers, 'reader')}"
+        parts = [f"{number_of(len(readings), 'reading')} of {who}."]
         for name, group in self.document["groups"].items():
             parts.append(f"Fleiss' kappa {name} {_number(group['fleiss_kappa'])}, AC1 {_number(group['gwet_ac1'])}.")
         if self.document["assistance"] is not None:
@@ -48,7 +50,7 @@ class StudyRecord:
             if name.endswith("assistance") and "minus" not in name:
                 parts.append(f"Median {_number(time['median_s'], 0)} s a case {name}.")
         open_places = [row for row in self.tables["votes"] if row["agreed"] == "0"]
-        parts.append(f"{_count(open_places, 'place')} to settle.")
+        parts.append(f"{number_of(len(open_places), 'place')} to settle.")
         return " ".join(parts)
 
     @property
@@ -95,10 +97,6 @@ def read_study_record(path: str | Path) -> StudyRecord:
 def _rows(path: Path) -> tuple[dict[str, str], ...]:
     with open(path, encoding="utf-8", newline="") as stream:
         return tuple(csv.DictReader(stream))
-
-
-def _count(things: Collection[Any], noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _number(estimate: Mapping[str, Any], digits: int = 2) -> str:

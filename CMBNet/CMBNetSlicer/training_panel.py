@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from CMBNetLib.errors import CMBNetError
 from CMBNetLib.resources import user_models_dir
+from CMBNetLib.wording import number_of
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import remaining_text
 from CMBNetSlicer.library_command import library_command
@@ -162,8 +163,8 @@ class TrainingPanel:
 
     def _simulated(self, result: Mapping[str, Any]) -> str:
         self.ui.manifestPath.currentPath = str(Path(str(result["collection"])) / "manifest.csv")
-        counts = (result["n_scans"], result["n_microbleeds"])
-        return _("{0} simulated scans with {1} microbleeds.").format(*counts)
+        counts = number_of(result["n_scans"], "simulated scan"), number_of(result["n_microbleeds"], "microbleed")
+        return _("{0} with {1}.").format(*counts)
 
     def _exported(self, _result: Mapping[str, Any]) -> str:
         text = _("The module CMBNet now lists the model {name}.").format(name=self.ui.modelNameLine.text)

@@ -9,6 +9,7 @@ from typing import Any
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.progress import Progress
+from CMBNetLib.wording import number_of
 
 from .comparison import compare_models
 from .evaluation import Evaluation, evaluate_pairs, measure
@@ -63,12 +64,13 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         title = args.title or "Reader study"
         result = run_reader_study(*folders, settings, args.output, progress, images=args.image, title=title)
         if not args.json_events:
-            print(f"{result['readings']} readings of {result['cases']} cases\nResults: {result['report']}")
+            read = f"{number_of(result['readings'], 'reading')} of {number_of(result['cases'], 'case')}"
+            print(f"{read}\nResults: {result['report']}")
         progress.result(result)
         return 0
     progress.stage("pair", "Looking for pairs of prediction and reference")
     pairs, problems = pairs_of(args)
-    progress.stage("compare", f"Comparing {len(pairs)} scans")
+    progress.stage("compare", f"Comparing {number_of(len(pairs), 'scan')}")
     gallery = None if args.no_gallery else Gallery(args.output / "gallery")
     evaluation = evaluate_pairs(pairs, settings, progress, gallery)
     notes = tuple({"scan_id": "pairs", "message": text} for text in problems)

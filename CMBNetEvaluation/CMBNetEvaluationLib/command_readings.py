@@ -19,6 +19,7 @@ from CMBNetLib.review_progress_page import progress_page
 from CMBNetLib.review_results import write_reviewed
 from CMBNetLib.review_terms import ReviewTerms
 from CMBNetLib.review_training import export_training
+from CMBNetLib.wording import number_of
 from CMBNetLib.worklist import Worklist, read_worklist
 
 from .review_sources import read_candidates
@@ -58,7 +59,7 @@ class _Work:
 def run(args: argparse.Namespace, progress: Progress) -> int:
     """Run the command; exit code 0."""
     worklist = read_worklist(args.worklist, args.kept)
-    progress.stage("read", f"Reading the readings of {len(worklist.cases)} cases")
+    progress.stage("read", f"Reading the readings of {number_of(len(worklist.cases), 'case')}")
     terms = ReviewTerms.load(args.scale if args.scale in ("bombs", "mars") else Path(args.scale))
     result = _ACTIONS[args.action](_Work(args, worklist, gather(worklist), terms, progress))
     for problem in result.pop("problems"):

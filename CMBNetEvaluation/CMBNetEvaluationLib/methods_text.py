@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from CMBNetLib.wording import number_of, were
+
 from . import __version__
 from .comparison import PERMUTATIONS
 from .estimates import REPLICATES, SEED
@@ -49,8 +51,7 @@ def methods_paragraph(
     """
     sentences = (
         _data_sentence(metrics["detection"]["counts"]),
-        f"{number_of(left_out, 'further scan')} could not be evaluated and {_were(left_out)} left out."
-        * bool(left_out),
+        f"{number_of(left_out, 'further scan')} could not be evaluated and {were(left_out)} left out." * bool(left_out),
         f"{settings.rule.sentence()} {source_sentence(settings.rule)}",
         _threshold_sentence(settings),
         _DETECTION,
@@ -107,26 +108,17 @@ def _data_sentence(counts: Mapping[str, Any]) -> str:
     ignored = counts["ignored_reference_lesions"]
     parts = [
         f"{number_of(counts['scans'], 'scan')} of {number_of(counts['subjects'], 'subject')} with "
-        f"{number_of(counts['reference_lesions'], 'reference microbleed')} {_were(counts['scans'])} evaluated, "
+        f"{number_of(counts['reference_lesions'], 'reference microbleed')} {were(counts['scans'])} evaluated, "
         f"{counts['scans_without_lesions']} of the scans without any."
     ]
     if missing:
         parts.append(f"{number_of(missing, 'scan')} had no prediction; all their microbleeds counted as missed.")
     if ignored:
         parts.append(
-            f"{number_of(ignored, 'reference lesion')} {_were(ignored)} ignored: counted neither as found nor as "
+            f"{number_of(ignored, 'reference lesion')} {were(ignored)} ignored: counted neither as found nor as "
             "missed, and predictions there not as false."
         )
     return " ".join(parts)
-
-
-def number_of(count: int, noun: str) -> str:
-    """``1 scan``, ``2 scans``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _were(count: int) -> str:
-    return "was" if count == 1 else "were"
 
 
 def _threshold_sentence(settings: EvaluationSettings) -> str:

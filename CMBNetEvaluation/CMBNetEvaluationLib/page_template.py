@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .methods_text import number_of
+from CMBNetLib.wording import number_of
 
 # Below this the percentile bootstrap is known to give intervals that are too narrow.
 _FEW_SUBJECTS = 20

@@ -11,6 +11,7 @@ from typing import Any
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.progress import Progress
+from CMBNetLib.wording import number_of
 
 from .consensus import consensus_points
 from .estimates import Estimate
@@ -59,7 +60,8 @@ def run_reader_study(
     cases = sorted({reading.case_id for reading in readings})
     known = _lesions(references, "reference", cases, settings, problems)
     model = _lesions(predictions, "prediction", cases, settings, problems)
-    progress.stage("measure", f"Comparing {len(readings)} readings of {len(cases)} cases")
+    compared = f"{number_of(len(readings), 'reading')} of {number_of(len(cases), 'case')}"
+    progress.stage("measure", f"Comparing {compared}")
     study = measure_study(readings, settings, predictions=model, references=known)
     progress.advance(0.9)
     pictures = _images(images, cases)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from CMBNetLib.wording import number_of
+
 from .comparison import PERMUTATIONS
-from .methods_text import intervals_sentence, number_of, versions_sentence
+from .methods_text import intervals_sentence, versions_sentence
 from .page_template import render, section
 from .pairs import subject_of
 from .reader_study import CONDITIONS, ReaderStudy

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from CMBNetLib.wording import number_of
+
 from .froc import RATES
-from .methods_text import number_of
 from .page_template import base64_text, render, section
 from .report_tables import (
     burden_rows,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from CMBNetLib.burden import BURDEN_NAMES
+from CMBNetLib.wording import number_of
 
 from .estimates import Estimate
 
@@ -144,7 +145,11 @@ def comparison_table(comparison: Mapping[str, Any], names: Sequence[str]) -> dic
         values = [number(getattr(difference, name)) for name in ("first", "second", "difference")]
         rows.append([name_of(key), *values, interval, number(difference.p, 4)])
     columns = ["Measure", *names, "Difference", "95 % interval (paired)", "p (permutation)"]
-    return {"title": f"{names[0]} and {names[1]} on {comparison['scans']} scans", "columns": columns, "rows": rows}
+    return {
+        "title": f"{names[0]} and {names[1]} on {number_of(comparison['scans'], 'scan')}",
+        "columns": columns,
+        "rows": rows,
+    }
 
 
 def found_table(lesions: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

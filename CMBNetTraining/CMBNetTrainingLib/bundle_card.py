@@ -16,6 +16,7 @@ from CMBNetEvaluationLib.segmentation_metrics import matched_metrics
 from CMBNetEvaluationLib.strata import false_positive_causes, stratified_metrics
 from CMBNetLib.burden import burden_name, burden_of
 from CMBNetLib.detection import DEFAULT_OPERATING_POINT
+from CMBNetLib.wording import number_of
 from CMBNetTrainingLib.card_contrast import sensitivity_by_contrast
 from CMBNetTrainingLib.source_scan import REAL
 from CMBNetTrainingLib.training_validation import ValidatedScan, results_at
@@ -42,7 +43,7 @@ candidate.
 
 ## Measurement
 
-On {described}, with {lesions} microbleeds{synthetic}.
+On {described}, with {lesions}{synthetic}.
 Scans without a brain mask of theirs were prepared as detection does it. A candidate is right when its centre lies
 within 5 mm of a microbleed's, one to one. The thresholds{calibrated} were chosen on these scans, so figures on new
 scans will be worse. Intervals: 95 %, bootstrap over scans.
@@ -93,7 +94,8 @@ def model_card(name: str, measurement: Measurement, training: Mapping[str, Any],
         places=_PLACES if training["places"] else "",
         thick=_THICK.format(**training["thick_slices"]) if "thick_slices" in training else "",
         init=f" It began with the weights of {training['init']}." if training["init"] else "",
-        described=measurement.described, lesions=lesions, calibrated=" and the calibration" if fitted else "",
+        described=measurement.described, lesions=number_of(lesions, "microbleed"),
+        calibrated=" and the calibration" if fitted else "",
         synthetic=", all of them synthetic" if simulated else "",
     )  # fmt: skip
     rows = [_row(name, point.threshold, validated) for name, point in measurement.points.items()]

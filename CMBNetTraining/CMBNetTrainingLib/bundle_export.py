@@ -18,6 +18,7 @@ from CMBNetLib.errors import InputError
 from CMBNetLib.inference import choose_device
 from CMBNetLib.network import AnisotropicUNet
 from CMBNetLib.progress import Progress
+from CMBNetLib.wording import number_of
 from CMBNetTrainingLib.bundle_card import model_card
 from CMBNetTrainingLib.bundle_writing import BundleText, Grading, write_bundle
 from CMBNetTrainingLib.collection_splits import VALIDATION
@@ -147,7 +148,7 @@ def _measurer(config: TrainingConfig, thick_mm: float | None, cache: Path, progr
     def measure(
         tensors: dict[str, Tensor], entries: Sequence[ScanEntry], weights: Mapping[str, float] = NO_EVIDENCE
     ) -> list[ValidatedScan]:
-        progress.stage("measure", f"Measuring on {len(entries)} scans")
+        progress.stage("measure", f"Measuring on {number_of(len(entries), 'scan')}")
         scans = ScanCache(cache, network.pixel_mm, network.thinnest_slice_mm).fill(entries, progress)
         models = {}
         for is_thick in (False, True) if thick_mm is not None else (False,):

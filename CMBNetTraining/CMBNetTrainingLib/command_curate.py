@@ -11,6 +11,7 @@ from CMBNetLib.errors import InputError
 from CMBNetLib.files import atomic_output
 from CMBNetLib.preparation import PIXEL_MM, THINNEST_SLICE_MM
 from CMBNetLib.progress import ConsoleProgress, Progress
+from CMBNetLib.wording import number_of
 
 from .collection import FAILED, Collection, write_json
 from .collection_figure import collection_figure
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         fixes = _fixes(args, listing.scans, progress)
         tasks = [make_task(scan, settings, fixes, args.source, args.output) for scan in listing.scans]
         todo = _to_do(tasks, collection, retry_failed=args.retry == "failed")
-        progress.stage("curate", f"{len(todo)} of {len(tasks)} scans to do")
+        progress.stage("curate", f"{len(todo)} of {number_of(len(tasks), 'scan')} to do")
         run_tasks(todo, args.workers, progress, collection.work)
         collection.sweep()
         return _finish(collection, rule, listing, progress)
@@ -112,8 +113,9 @@ def _finish(collection: Collection, rule: SplitRule, listing: Listing, progress:
     doubtful = sum(record["status"] != "good" for record in records)
     microbleeds = sum(record["counts"]["collection"] for record in records)
     summary = (
-        f"{len(records)} scans with {microbleeds} microbleeds in the collection, {doubtful} scans to look at; of this "
-        f"source {failed} failed and {len(listing.problems)} problems were found (log.csv)"
+        f"{number_of(len(records), 'scan')} with {number_of(microbleeds, 'microbleed')} in the collection, "
+        f"{doubtful} to look at; of this source {failed} failed, with "
+        f"{number_of(len(listing.problems), 'problem')} (log.csv)"
     )
     progress.advance(1.0)
     payload = {

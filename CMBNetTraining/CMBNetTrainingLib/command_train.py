@@ -11,6 +11,7 @@ from typing import Any
 from CMBNetLib.errors import InputError
 from CMBNetLib.inference import DEVICES
 from CMBNetLib.progress import ConsoleProgress, Progress
+from CMBNetLib.wording import number_of
 
 from .training_config import TrainingConfig, check_config, one_of, read_config
 from .training_manifest import ScanEntry
@@ -97,7 +98,7 @@ def _previewed(
         "preview": str(args.preview.resolve()),
         "picture": str(picture.resolve()),
         "patches": patches,
-        "summary": f"{picture}: {len(patches)} patches.",
+        "summary": f"{picture}: {number_of(len(patches), 'patch', 'patches')}.",
     }
 
 

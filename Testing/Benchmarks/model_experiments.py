@@ -264,10 +264,9 @@ def detected(network: AnisotropicUNet, scan: TrainingScan, views: Views) -> tupl
     # In one piece: another channel may look farther than windows overlap.
     with mock.patch.dict(inference.MOST_VOXELS, cpu=2**62):
         started = time.process_time()
-        probability, _ = infer(network, scan.prepared(), "cpu", Progress(), views=views)
-        seconds = time.process_time() - started
         softer, _ = infer(softened(network), scan.prepared(), "cpu", Progress(), views=views)
-    candidates = candidates_in(probability[0], scan)
+        seconds = time.process_time() - started
+    candidates = candidates_in(as_trained(softer), scan)
     peaks = np.zeros(len(candidates))
     ranked = less_likely(softer[0], np.asarray(scan.ventricles) > 0)
     np.maximum.at(peaks, candidates.owner, ranked.ravel()[candidates.voxels])
@@ -282,6 +281,13 @@ def softened(network: AnisotropicUNet) -> AnisotropicUNet:
         for parameter in softer.head.parameters():
             parameter /= SOFTER
     return softer
+
+
+def as_trained(softer: np.ndarray) -> np.ndarray:
+    """Probability of a microbleed by the network as it was, from all foreground classes of the softened one."""
+    softer = softer.astype(np.float64)
+    foreground, background = softer**SOFTER, np.maximum(1 - softer.sum(0), 0) ** SOFTER
+    return (foreground[0] / (foreground.sum(0) + background)).astype(np.float32)
 
 
 def run(experiment: Experiment, entries: Sequence[ScanEntry], folder: Path, effort: Effort) -> list[str]:

@@ -166,7 +166,7 @@ def test_what_is_no_slice_of_the_scan_is_left_out(tmp_path: Path) -> None:
     volume = read_volume(tmp_path)
     np.testing.assert_array_equal(volume.array, make.head_array())
     assert volume.metadata["warnings"] == [
-        "1 other series of fewer than 10 slices (localizers) in the folder were left out."
+        "1 other series of fewer than 10 slices (localizers) in the folder was left out."
     ]
 
 

@@ -91,10 +91,10 @@ def test_consensus_adjudication_and_training_data_that_training_reads(
     assert code == 0
     assert "make a consensus first" in next(event["message"] for event in events if event["event"] == "warning")
     _code, events = run(capsys, "consensus", path)
-    assert "1 disagreements, 1 of them open" in events[-1]["summary"]
+    assert "1 disagreement, 1 of them open" in events[-1]["summary"]
     settle = read_worklist(Path(events[-1]["files"][-1]))
     _code, events = run(capsys, "train", path, "-o", tmp_path / "set")
-    assert any("wait for the adjudicator" in str(event.get("message")) for event in events)
+    assert any("1 lesion still to adjudicate" in str(event.get("message")) for event in events)
     read_by(settle.cases[0], "judge", [M])
     _code, events = run(capsys, "consensus", path, "--adjudicator", "judge")
     assert "none of them open" in events[-1]["summary"]

@@ -60,7 +60,7 @@ def test_a_run_lists_the_microbleeds_and_corrections_are_kept(panel: Any, source
     assert ui.curateButton.text == "Cancel"
     assert not ui.sourcePath.enabled
     assert wait_until(lambda: not panel.running, 120.0)
-    assert f"1 scans with {len(SPOTS_RAS)} microbleeds" in ui.stageLabel.text, ui.logText.plainText
+    assert f"1 scan with {len(SPOTS_RAS)} microbleeds" in ui.stageLabel.text, ui.logText.plainText
     ui.doubtfulBox.checked = False
     assert column(ui, 1) == [str(number) for number in range(1, len(SPOTS_RAS) + 1)]
     ui.microbleedTable.selectRow(1)
