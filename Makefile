@@ -11,6 +11,10 @@ PYTEST_ARGS ?=
 # So many files of the libraries' tests at a time.
 PYTEST_WORKERS ?= 2
 IN_PARALLEL := --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+# What models are made of: label maps $(MAPS)01.nii.gz to 16, a real scan to implant microbleeds in; and where to.
+MAPS ?= ../shared/data/label_maps/training_seg_
+SCAN ?= ../shared/data/t2star_1p5T/t2starw.nii.gz
+MODELS ?= models
 # For the self-tests in Slicer, for example SLICER_TEST_ARGS="--install --pictures /tmp/panels CMBNet".
 SLICER_TEST_ARGS ?=
 
@@ -19,11 +23,11 @@ export QT_QPA_PLATFORM ?= offscreen
 # One thread for each worker.
 test: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint test-slicer cmake-lists icons clean distclean
+.PHONY: help demo test lint test-slicer anatomy-model lesion-model cmake-lists icons clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.stamp-run ## detect microbleeds in the sample scan, results in demo/
 	@echo "== Detecting microbleeds in $(SAMPLE) (synthetic, made from a real label map)"
@@ -52,6 +56,28 @@ test-slicer: ## run the self-tests inside the application: make test-slicer SLIC
 	QT_QPA_PLATFORM= "$(SLICER)" --testing --no-splash \
 	  --additional-module-paths "$(CURDIR)/CMBNet" "$(CURDIR)/CMBNetTraining" "$(CURDIR)/CMBNetEvaluation" \
 	  --python-script "$(CURDIR)/Testing/Slicer/run_self_tests.py" $(SLICER_TEST_ARGS)
+
+# Twelve heads to learn from, four to measure on.
+head = $(addsuffix .nii.gz,$(addprefix $(MAPS),$(1)))
+LEARNT := $(call head,01 02 03 04 05 06 07 08 09 10 11 12)
+HELD_OUT := $(call head,13 14 15 16)
+
+anatomy-model: $(VENV)/.stamp-test ## the anatomy model from label maps (12 minutes on a GPU)
+	$(BIN)/python -m CMBNetTrainingLib.anatomy_training $(LEARNT) --validation $(HELD_OUT) -o $(MODELS)/anatomy-run \
+	  --minutes 11.6 --bfloat16 --learning-rate 2e-3 --bundle $(MODELS)/cmbnet-anatomy
+
+# Each step keeps what is done, so the same command goes on after a stop.
+lesion-model: $(VENV)/.stamp-test ## the lesion model from label maps (a day on a CPU)
+	$(BIN)/cmbnet train default --label-maps $(LEARNT) $(HELD_OUT) -o $(MODELS)/all
+	for slices in thin thick; do \
+	  $(BIN)/cmbnet train $$slices --manifest $(MODELS)/all/synthetic/manifest.csv \
+	    --init $(MODELS)/all/checkpoints/last.safetensors -o $(MODELS)/$$slices || exit; done
+	$(BIN)/cmbnet synthesize $(SCAN) --implant 14 --scans 4 --seed 1 -o $(MODELS)/implanted
+	$(BIN)/cmbnet synthesize $(SCAN) --implant 0 --scans 1 -o $(MODELS)/untouched
+	$(BIN)/cmbnet synthesize $(HELD_OUT) --validation-maps 4 --scans 4 --microbleeds 9 \
+	  --slice-mm 0.8 1 1.5 2 2.5 3 4 5 6.5 2.5 4.5 6 --seed 20261128 -o $(MODELS)/new
+	$(BIN)/cmbnet export $(MODELS)/thin --thick $(MODELS)/thick --checkpoint last --license LICENSE \
+	  --check $(foreach kind,implanted untouched new,$(MODELS)/$(kind)/manifest.csv) -o $(MODELS)/cmbnet-lesions
 
 cmake-lists: ## rewrite SCRIPTS and RESOURCES of the CMakeLists.txt files from the tree
 	$(PYTHON) Testing/update_cmake_lists.py

@@ -219,8 +219,8 @@ def _checks(measurement: Measurement) -> str:
         "",
         "On scans of which neither training nor thresholds know:",
         "",
-        "| | scans | microbleeds | operating point | sensitivity | false positives a scan |",
-        "|---|---|---|---|---|---|",
+        "| | scans | microbleeds | operating point | sensitivity | false positives a scan | class of the count right |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in names:
         group = [check for check in measurement.checks if _dataset(check) == name]
@@ -230,10 +230,12 @@ def _checks(measurement: Measurement) -> str:
 
 def _check_row(name: str, group: Sequence[ValidatedScan], point: str, threshold: float) -> str:
     results = results_at(group, threshold)
-    pooled = pooled_metrics(counts_of(results), _bootstrap(results))
+    bootstrap = _bootstrap(results)
+    pooled = pooled_metrics(counts_of(results), bootstrap)
     lesions = sum(result.n_reference for result in results)
-    cells = " | ".join(_cell(pooled[figure]) for figure in ("sensitivity", "false_positives_per_scan"))
-    return f"| {name} | {len(group)} | {lesions} | {point} | {cells} |"
+    cells = [_cell(pooled[figure]) for figure in ("sensitivity", "false_positives_per_scan")]
+    cells.append(_cell(counting_metrics(results, bootstrap)["same_burden_class"]))
+    return f"| {name} | {len(group)} | {lesions} | {point} | {' | '.join(cells)} |"
 
 
 def _dataset(check: ValidatedScan) -> str:

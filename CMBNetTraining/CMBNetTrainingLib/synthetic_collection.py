@@ -17,6 +17,7 @@ import numpy as np
 from CMBNetLib.errors import InputError
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import Volume, write_volume
+from CMBNetLib.wording import number_of
 
 from .collection import BRAINS, IMAGES, LABELS, PLACE_MAPS, write_json, write_text
 from .collection_splits import TRAIN, VALIDATION
@@ -88,11 +89,9 @@ def tasks_of(plan: SynthesisConfig, seed: int) -> list[Task]:
     maps = plan.label_maps
     lost = [path for path in maps if not Path(path).is_file()]
     if lost:
-        raise InputError(f"{len(lost)} label maps are missing: {', '.join(lost[:3])}.")
-    if not 0 <= plan.validation_maps < len(maps):
-        raise InputError(
-            f"Of {len(maps)} label maps {plan.validation_maps} are for validation; leave one for training."
-        )
+        raise InputError(f"{number_of(len(lost), 'missing label map')}: {', '.join(lost[:3])}.")
+    if not 0 <= plan.validation_maps <= len(maps):
+        raise InputError(f"There are {number_of(len(maps), 'label map')}, and {plan.validation_maps} for validation.")
     tasks: list[Task] = []
     for number, path in enumerate(maps):
         held_out = number >= len(maps) - plan.validation_maps

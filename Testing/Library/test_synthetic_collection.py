@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from CMBNetLib.errors import InputError
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import read_volume
 from CMBNetTrainingLib import synthetic_collection
@@ -32,6 +33,13 @@ def test_training_heads_are_cut_into_blocks_and_validation_heads_stay_whole(tmp_
     assert Counter((task.split, task.block_mm) for task in tasks) == {(TRAIN, 80.0): 20, (VALIDATION, 0.0): 4}
     assert len({task.scan_id for task in tasks}) == len({task.seed for task in tasks}) == 24
     assert {task.label_map for task in tasks if task.split == VALIDATION} == {plan.label_maps[-1]}
+
+
+def test_all_heads_may_be_for_validation_and_no_more(tmp_path: Path) -> None:
+    tasks = tasks_of(plan_of(tmp_path, 2, validation_maps=2, scans_per_map=3), 0)
+    assert Counter((task.split, task.block_mm) for task in tasks) == {(VALIDATION, 0.0): 6}
+    with pytest.raises(InputError, match="There are 2 label maps, and 3 for validation"):
+        tasks_of(plan_of(tmp_path, 2, validation_maps=3), 0)
 
 
 def test_what_is_known_of_a_scan_comes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
