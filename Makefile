@@ -66,6 +66,9 @@ anatomy-model: $(VENV)/.stamp-test ## the anatomy model from label maps (12 minu
 	$(BIN)/python -m CMBNetTrainingLib.anatomy_training $(LEARNT) --validation $(HELD_OUT) -o $(MODELS)/anatomy-run \
 	  --minutes 11.6 --bfloat16 --learning-rate 2e-3 --bundle $(MODELS)/cmbnet-anatomy
 
+# Seeds of scans by which nothing is chosen.
+NEW := 20261128 20261129
+
 # Each step keeps what is done, so the same command goes on after a stop.
 lesion-model: $(VENV)/.stamp-test ## the lesion model from label maps (a day on a CPU)
 	$(BIN)/cmbnet train default --label-maps $(LEARNT) $(HELD_OUT) -o $(MODELS)/all
@@ -74,10 +77,11 @@ lesion-model: $(VENV)/.stamp-test ## the lesion model from label maps (a day on 
 	    --init $(MODELS)/all/checkpoints/last.safetensors -o $(MODELS)/$$slices || exit; done
 	$(BIN)/cmbnet synthesize $(SCAN) --implant 14 --scans 4 --seed 1 -o $(MODELS)/implanted
 	$(BIN)/cmbnet synthesize $(SCAN) --implant 0 --scans 1 -o $(MODELS)/untouched
-	$(BIN)/cmbnet synthesize $(HELD_OUT) --validation-maps 4 --scans 4 --microbleeds 9 \
-	  --slice-mm 0.8 1 1.5 2 2.5 3 4 5 6.5 2.5 4.5 6 --seed 20261128 -o $(MODELS)/new
+	for seed in $(NEW); do \
+	  $(BIN)/cmbnet synthesize $(HELD_OUT) --validation-maps 4 --scans 4 --microbleeds 9 \
+	    --slice-mm 0.8 1 1.5 2 2.5 3 4 5 6.5 2.5 4.5 6 --seed $$seed -o $(MODELS)/new-$$seed || exit; done
 	$(BIN)/cmbnet export $(MODELS)/thin --thick $(MODELS)/thick --checkpoint last --license LICENSE \
-	  --check $(foreach kind,implanted untouched new,$(MODELS)/$(kind)/manifest.csv) -o $(MODELS)/cmbnet-lesions
+	  --check $(foreach kind,implanted untouched $(addprefix new-,$(NEW)),$(MODELS)/$(kind)/manifest.csv) -o $(MODELS)/cmbnet-lesions
 
 cmake-lists: ## rewrite SCRIPTS and RESOURCES of the CMakeLists.txt files from the tree
 	$(PYTHON) Testing/update_cmake_lists.py

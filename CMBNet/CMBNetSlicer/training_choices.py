@@ -37,7 +37,7 @@ class TrainingChoices:
             ui.trainDeviceBox.addItem(title, device)
         for name in ("best", "last", *CRITERIA):
             ui.checkpointBox.addItem(name, name)
-        ui.runPath.filters = ui.labelMapsPath.filters = ctk.ctkPathLineEdit.Dirs
+        ui.runPath.filters = ui.labelMapsPath.filters = ui.thickRunPath.filters = ctk.ctkPathLineEdit.Dirs
         ui.labelMapsPath.settingKey = "CMBNet/LabelMaps"
         ui.manifestPath.filters = ui.configPath.filters = ctk.ctkPathLineEdit.Files
         for name, key in zip(_PATHS, ("CMBNet/Manifest", "CMBNet/TrainingConfig", "CMBNet/Run"), strict=True):
@@ -69,6 +69,11 @@ class TrainingChoices:
     def checkpoint(self) -> str:
         """Name of the checkpoint to export."""
         return _data(self._ui.checkpointBox)
+
+    @property
+    def thick_run(self) -> str:
+        """Folder of the run whose network searches thick slices; empty for none."""
+        return str(self._ui.thickRunPath.currentPath).strip()
 
     def remember(self) -> None:
         """Offer the present paths in the next session."""

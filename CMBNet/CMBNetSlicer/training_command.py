@@ -91,9 +91,10 @@ class TrainingRun:
         folder = str(Path(self.run) / "synthetic")
         return ("synthesize", *map(str, label_maps), "-o", folder, *pairs, *slices)
 
-    def export_arguments(self, folder: Path, name: str, checkpoint: str) -> tuple[str, ...]:
-        """The arguments that make a model in ``folder``."""
-        return ("export", self.run, "-o", str(folder), "--name", name, "--checkpoint", checkpoint)
+    def export_arguments(self, folder: Path, name: str, checkpoint: str, thick: str = "") -> tuple[str, ...]:
+        """The arguments that make a model in ``folder``, with the network of the run ``thick`` for thick slices."""
+        other = ("--thick", thick) if thick else ()
+        return ("export", self.run, "-o", str(folder), "--name", name, "--checkpoint", checkpoint, *other)
 
     def _configuration(self) -> tuple[str, ...]:
         if self.has_begun:

@@ -113,7 +113,8 @@ class TrainingPanel:
         name = str(self.ui.modelNameLine.text).strip()
         folder = self._models_dir() / model_id(name)
         self.ui.exportLabel.text = ""
-        self._start(EXPORT, self.choices.run.export_arguments(folder, name, self.choices.checkpoint))
+        choices = self.choices
+        self._start(EXPORT, choices.run.export_arguments(folder, name, choices.checkpoint, choices.thick_run))
 
     def _plot_chosen(self, _title: str = "") -> None:
         self.curves.show(str(self.ui.curvesBox.itemData(self.ui.curvesBox.currentIndex)))

@@ -52,14 +52,15 @@ _SPECIALIST = TrainingConfig(
     phases=(PhaseConfig(steps=9000, learning_rate=1.5e-3),),
 )
 
+# A panel of the usual width shows some 40 letters of name and title.
 TITLES = {
-    "default": "one phase on all scans, some hours on a CPU",
-    "thin": "the shipped model goes on with slices under 3.5 mm",
-    "thick": "the shipped model goes on with thicker slices",
-    "two-phase": "simulated and negative scans first, then real ones only",
-    "finetune": "begin with the shipped model and go on with your own scans",
-    "seed": "losses, patches and augmentation of MicrobleedNet",
-    "tiny": "a small network at 1 mm: minutes on a CPU, to try things out",
+    "default": "all scans, one phase, hours",
+    "thin": "go on with slices under 3.5 mm",
+    "thick": "go on with thicker slices",
+    "two-phase": "simulated, then real scans",
+    "finetune": "go on with your own scans",
+    "seed": "the recipe of MicrobleedNet",
+    "tiny": "small and quick, to try out",
 }
 PRESETS = {
     # Without label maps nothing is simulated.

@@ -106,6 +106,7 @@ def test_validation_scans_without_a_microbleed_measure_nothing(tmp_path: Path) -
 
 def test_ready_configurations_are_valid_and_titled() -> None:
     assert set(TITLES) == set(PRESETS)
+    assert all(len(f"{name}: {title}") <= 40 for name, title in TITLES.items())
     for config in PRESETS.values():
         check_config(config)
         assert build(TrainingConfig, json.loads(json.dumps(plain(config))), "x") == config

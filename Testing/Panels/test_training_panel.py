@@ -17,11 +17,12 @@ from test_curation_panel import wait_command
 
 import host
 from CMBNetLib import __version__
+from CMBNetLib.bundle import load_bundle
 from CMBNetSlicer.event_loop import wait_until
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.training_command import TrainingRun, model_id
 from CMBNetTrainingLib.command_synthesize import add_arguments
-from CMBNetTrainingLib.training_config import PhaseConfig, ValidationConfig, plain
+from CMBNetTrainingLib.training_config import THICK_FROM_MM, PhaseConfig, ValidationConfig, plain
 from training_phantoms import small_config, write_collection
 
 MODULES = panel_driver.REPOSITORY
@@ -149,12 +150,15 @@ def test_a_training_is_paused_goes_on_and_becomes_a_model(
     assert any(title.startswith("step_000020 scan") for title in titles(ui.pictureBox))
 
     ui.modelNameLine.text = "Small spots"
+    ui.thickRunPath.currentPath = ui.runPath.currentPath
     ui.exportButton.click()
     assert wait_until(lambda: not panel.running, LONG)
     assert ui.exportLabel.text == "The module CMBNet now lists the model Small spots.", ui.trainLogText.plainText
     added = set(titles(detection.ui.modelBox)) - set(before)
     assert added == {f"Small spots {__version__} (preview)"}
-    assert (tmp_path / "data" / "CMBNet" / "Models" / "small-spots" / "docs" / "README.md").is_file()
+    model = load_bundle(tmp_path / "data" / "CMBNet" / "Models" / "small-spots")
+    assert model.thick_slices_mm == THICK_FROM_MM
+    assert model.model_card.startswith("# Small spots")
 
 
 def test_scans_are_simulated_from_label_maps(panel: Any, manifest: Path, tmp_path: Path) -> None:
