@@ -102,7 +102,8 @@ def export_run(
     if not held_out:
         raise InputError("The run has no validation scan, so no operating point can be measured.")
     network = config.network
-    further = read_manifests(checks) if checks else []
+    # Each by itself: scans of different collections may have the same name.
+    further = [read_manifests([path]) for path in checks]
     training = _training_statement(config, entries, step, used)
     thick_mm = thick[1] if thick else None
     if thick:
@@ -110,7 +111,10 @@ def export_run(
 
     measure = _measurer(config, thick_mm, run / "cache", progress)
     measurement, weights = _measured(measure, weights, held_out, calibrate, thick_mm)
-    checked = measure(restored(stored(weights)), further, measurement.calibration.evidence)
+    shipped, evidence = restored(stored(weights)), measurement.calibration.evidence
+    checked = [
+        scan for number, scans in enumerate(further) for scan in measure(shipped, scans, evidence, f"check_{number}")
+    ]
     measurement = replace(measurement, checks=checked)
     sheet = failure_sheet(measurement.validated, measurement.points[DEFAULT_OPERATING_POINT].threshold)
     card = model_card(name or folder.name, measurement, training, FAILURES if sheet else "")
@@ -146,10 +150,11 @@ def _measurer(config: TrainingConfig, thick_mm: float | None, cache: Path, progr
     network, device = config.network, choose_device(config.device)
 
     def measure(
-        tensors: dict[str, Tensor], entries: Sequence[ScanEntry], weights: Mapping[str, float] = NO_EVIDENCE
-    ) -> list[ValidatedScan]:
+        tensors: dict[str, Tensor], entries: Sequence[ScanEntry], weights: Mapping[str, float] = NO_EVIDENCE,
+        part: str = "",
+    ) -> list[ValidatedScan]:  # fmt: skip
         progress.stage("measure", f"Measuring on {number_of(len(entries), 'scan')}")
-        scans = ScanCache(cache, network.pixel_mm, network.thinnest_slice_mm).fill(entries, progress)
+        scans = ScanCache(cache / part, network.pixel_mm, network.thinnest_slice_mm).fill(entries, progress)
         models = {}
         for is_thick in (False, True) if thick_mm is not None else (False,):
             models[is_thick] = AnisotropicUNet(network_spec(network)).eval()

@@ -76,12 +76,13 @@ def test_a_run_of_an_earlier_version_was_told_no_places(run: Path, tmp_path: Pat
 
 def test_the_card_tells_of_strata_and_of_further_scans(run: Path, tmp_path: Path) -> None:
     """No threshold is chosen by the further scans: they are measured at those of the validation."""
-    further = write_collection(tmp_path / "further", train=0, validation=3, first=40)
-    bundle = export_run(run, tmp_path / "bundle", Progress(), checks=[further])
+    # Their names are those of scans of another collection.
+    further = [write_collection(tmp_path / name, train=0, validation=3, first=40) for name in ("further", "again")]
+    bundle = export_run(run, tmp_path / "bundle", Progress(), checks=further)
     card = (bundle.folder / MODEL_CARD).read_text()
     assert "all of them synthetic" in card
     assert "| all | 2 | 16 |" in card
-    assert "| phantom | 3 | 12 | balanced |" in card
+    assert "| phantom | 6 | 24 | balanced |" in card
     by_contrast = card[card.index("By contrast") :].split("\n\n")[1].splitlines()[2:]
     assert sum(int(line.split("|")[2]) for line in by_contrast) == 16
     alone = export_run(run, tmp_path / "alone", Progress())
