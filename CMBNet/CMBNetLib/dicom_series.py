@@ -144,12 +144,8 @@ def _frame_list(path: Path, frames: list[list[DicomSlice]]) -> str:
 def _without_copies(slices: list[DicomSlice]) -> tuple[list[DicomSlice], list[str]]:
     unique = {item.uid: item for item in reversed(slices)}
     copies = len(slices) - len(unique)
-    told = (
-        [f"{number_of(copies, 'slice')} {were(copies)} there twice (same SOPInstanceUID); one copy of each was used."]
-        if copies
-        else []
-    )
-    return [item for item in slices if unique[item.uid] is item], told
+    note = f"{number_of(copies, 'slice')} {were(copies)} there twice (same SOPInstanceUID); one copy of each was used."
+    return [item for item in slices if unique[item.uid] is item], [note] if copies else []
 
 
 def _metadata(file: DicomFile, slices: list[DicomSlice]) -> dict[str, Any]:

@@ -133,7 +133,8 @@ def _even_step(heights: np.ndarray) -> float:
     if abs(gaps[worst] - usual) <= max(0.05 * usual, 0.02):
         return float((heights[-1] - heights[0]) / len(gaps))
     missing = int(np.sum(np.maximum(np.round(gaps / usual) - 1, 0)))
-    what = f"Missing slices: about {missing}" if missing else "The slices are unevenly spaced"
+    lost = f"About {number_of(missing, 'slice')} {'is' if missing == 1 else 'are'} missing"
+    what = lost if missing else "The slices are unevenly spaced"
     raise InputError(
         f"{what}: {gaps[worst]:.2f} mm after slice {worst + 1} of {len(heights)}, {usual:.2f} mm elsewhere. "
         "Copy or export the whole series again."

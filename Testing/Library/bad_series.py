@@ -41,7 +41,7 @@ def _(folder: Path) -> Path:
     return make.write_series(folder, ImageType=["ORIGINAL", "PRIMARY", "P", "ND"])
 
 
-@bad("missing slices", r"Missing slices: about 2: 9\.00 mm after slice 4 of 10, 3\.00 mm elsewhere")
+@bad("missing slices", r"About 2 slices are missing: 9\.00 mm after slice 4 of 10, 3\.00 mm elsewhere")
 def _(folder: Path) -> Path:
     make.write_series(folder)
     for number in (7, 8):
