@@ -64,7 +64,7 @@ class ReviewActions:
         if review.current is None or review.finding(review.current).decided:
             review.next_undecided()
         self._desk.message = (
-            f"The detector shows {number_of(len(review.source.candidates), 'candidate')}; yours among them: {joined}."
+            f"The detector shows {number_of(len(review.source.candidates), 'candidate')}, {joined} of them yours."
         )
 
     def _not(self) -> None:
