@@ -102,7 +102,6 @@ def export_run(
     if not held_out:
         raise InputError("The run has no validation scan, so no operating point can be measured.")
     network = config.network
-    # Each by itself: scans of different collections may have the same name.
     further = [read_manifests([path]) for path in checks]
     training = _training_statement(config, entries, step, used)
     thick_mm = thick[1] if thick else None
@@ -111,11 +110,7 @@ def export_run(
 
     measure = _measurer(config, thick_mm, run / "cache", progress)
     measurement, weights = _measured(measure, weights, held_out, calibrate, thick_mm)
-    shipped, evidence = restored(stored(weights)), measurement.calibration.evidence
-    checked = [
-        scan for number, scans in enumerate(further) for scan in measure(shipped, scans, evidence, f"check_{number}")
-    ]
-    measurement = replace(measurement, checks=checked)
+    measurement = _checked(measure, weights, further, measurement)
     sheet = failure_sheet(measurement.validated, measurement.points[DEFAULT_OPERATING_POINT].threshold)
     card = model_card(name or folder.name, measurement, training, FAILURES if sheet else "")
     text = BundleText(
@@ -208,6 +203,15 @@ def _measured(
         calibration = Calibration(n_true=calibration.n_true, n_false=calibration.n_false)
     after = expected_calibration_error(*scores_and_truth(validated))
     return Measurement(validated, choose_points(validated, described), calibration, after, described), weights
+
+
+def _checked(
+    measure: Measure, weights: dict[str, Tensor], further: Sequence[Sequence[ScanEntry]], measurement: Measurement
+) -> Measurement:
+    """The measurement with further collections, each by itself: scans of different ones may have the same name."""
+    shipped, evidence = restored(stored(weights)), measurement.calibration.evidence
+    each = (measure(shipped, scans, evidence, f"check_{number}") for number, scans in enumerate(further))
+    return replace(measurement, checks=[scan for scans in each for scan in scans])
 
 
 def _weights(run: Path, config: TrainingConfig, wanted: str) -> tuple[dict[str, Tensor], int, str]:

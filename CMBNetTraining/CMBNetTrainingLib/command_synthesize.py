@@ -8,6 +8,7 @@ from typing import Any
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.progress import ConsoleProgress, Progress
+from CMBNetLib.wording import number_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,9 +44,9 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     progress.result({"collection": str(args.output), "n_scans": len(rows), "n_microbleeds": microbleeds})
     progress.close()
     if isinstance(progress, ConsoleProgress):
-        kinds = {None: "simulated scans", 0: "untouched scans"}
-        made = kinds.get(args.implant, "real scans with implants") + ","
-        print(f"{args.output}: {len(rows)} {made} {microbleeds} visible microbleeds.")
+        kinds = {None: ("simulated scan", ""), 0: ("untouched scan", "")}
+        made = number_of(len(rows), *kinds.get(args.implant, ("real scan with implants", "real scans with implants")))
+        print(f"{args.output}: {made}, {number_of(microbleeds, 'visible microbleed')}.")
     return 0
 
 

@@ -89,9 +89,14 @@ def tasks_of(plan: SynthesisConfig, seed: int) -> list[Task]:
     maps = plan.label_maps
     lost = [path for path in maps if not Path(path).is_file()]
     if lost:
-        raise InputError(f"{number_of(len(lost), 'missing label map')}: {', '.join(lost[:3])}.")
+        raise InputError(
+            f"{number_of(len(lost), 'label map')} cannot be found: {', '.join(lost[:3])}. Check the paths."
+        )
     if not 0 <= plan.validation_maps <= len(maps):
-        raise InputError(f"There are {number_of(len(maps), 'label map')}, and {plan.validation_maps} for validation.")
+        given = number_of(len(maps), "label map")
+        raise InputError(
+            f"{given} cannot give {plan.validation_maps} for validation: give more maps, or ask for fewer."
+        )
     tasks: list[Task] = []
     for number, path in enumerate(maps):
         held_out = number >= len(maps) - plan.validation_maps

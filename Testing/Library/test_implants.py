@@ -97,7 +97,7 @@ def test_untouched_scans_are_negative_ones(tmp_path, capsys) -> None:  # type: i
     write_volume(scan, tmp_path / "scan.nii.gz")
     arguments = ["--implant", "0", "--scans", "1", str(tmp_path / "scan.nii.gz"), "-o", str(tmp_path)]
     assert main(["synthesize", *arguments]) == 0
-    assert "1 untouched scans" in capsys.readouterr().out
+    assert "1 untouched scan, 0 visible microbleeds" in capsys.readouterr().out
     (entry,) = read_manifests([tmp_path / "manifest.csv"])
     assert (entry.scan_id, entry.role, entry.attributes["dataset"]) == ("scan_untouched00", "negative", "untouched")
     assert np.array_equal(read_volume(entry.image).array, scan.array)

@@ -38,7 +38,7 @@ def test_training_heads_are_cut_into_blocks_and_validation_heads_stay_whole(tmp_
 def test_all_heads_may_be_for_validation_and_no_more(tmp_path: Path) -> None:
     tasks = tasks_of(plan_of(tmp_path, 2, validation_maps=2, scans_per_map=3), 0)
     assert Counter((task.split, task.block_mm) for task in tasks) == {(VALIDATION, 0.0): 6}
-    with pytest.raises(InputError, match="There are 2 label maps, and 3 for validation"):
+    with pytest.raises(InputError, match="2 label maps cannot give 3 for validation: give more maps"):
         tasks_of(plan_of(tmp_path, 2, validation_maps=3), 0)
 
 

@@ -234,5 +234,8 @@ def test_the_choices_reach_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "run" / "config.json").write_text("{}")
     begun: Sequence[str] = run.train_arguments()
     assert begun == ("train", str(tmp_path / "run" / "config.json"), "-o", run.run, *machine)
+    export = ("export", run.run, "-o", "model", "--name", "a", "--checkpoint", "best")
+    assert run.export_arguments(Path("model"), "a", "best") == export
+    assert run.export_arguments(Path("model"), "a", "best", "thick_run") == (*export, "--thick", "thick_run")
     assert model_id("Mein Modell, 2. Versuch") == "mein-modell-2-versuch"
     assert model_id("…") == ""
