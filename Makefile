@@ -31,6 +31,7 @@ help: ## list the targets
 
 demo: $(VENV)/.stamp-run ## detect microbleeds in the sample scan, results in demo/
 	@echo "== Detecting microbleeds in $(SAMPLE) (synthetic, made from a real label map)"
+	@rm -f $(DEMO)/$(basename $(basename $(notdir $(SAMPLE))))_*
 	$(BIN)/cmbnet detect $(SAMPLE) -o $(DEMO)
 	@echo "== Comparing with the truth of the sample scan"
 	$(BIN)/python Testing/demo_score.py $(DEMO)

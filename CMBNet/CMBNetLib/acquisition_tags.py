@@ -37,13 +37,10 @@ def name_warnings(*texts: object) -> list[str]:
     if _PHASE.search(text):
         warnings.append("The name of the scan says that it is a phase image; the magnitude or SWI image is needed.")
     if _PROJECTION.search(text):
-        warnings.append(projection_warning())
+        warnings.append(
+            "The scan is a minimum intensity projection, in which veins look like microbleeds; choose the SWI slices."
+        )
     return warnings
-
-
-def projection_warning() -> str:
-    """The sentence about a minimum intensity projection."""
-    return "The scan is a minimum intensity projection, in which veins look like microbleeds; choose the SWI slices."
 
 
 def from_sidecar(path: Path, stem: str) -> dict[str, Any]:
@@ -60,18 +57,18 @@ def from_sidecar(path: Path, stem: str) -> dict[str, Any]:
     if not sidecar.is_file():
         return {}
     try:
-        fields = json.loads(sidecar.read_text(encoding="utf-8"))
+        fields = json.loads(sidecar.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return {"warnings": [f"{sidecar.name} beside the scan is no JSON file and was ignored."]}
     if not isinstance(fields, dict):
         return {}
-    image_type = fields.get("ImageType")
-    refuse_unsuitable(
-        str(fields.get("Modality") or "MR"), image_type if isinstance(image_type, list) else [], path.name
-    )
+    listed = fields.get("ImageType")
+    image_type = listed if isinstance(listed, list) else []
+    refuse_unsuitable(str(fields.get("Modality") or "MR"), image_type, path.name)
     echo_s = number(fields.get("EchoTime"))
     texts = [fields.get(key) for key in ("SeriesDescription", "ProtocolName", "SequenceName")]
-    return described(texts, number(fields.get("MagneticFieldStrength")), None if echo_s is None else 1e3 * echo_s)
+    known = described(texts, number(fields.get("MagneticFieldStrength")), None if echo_s is None else 1e3 * echo_s)
+    return known | {"warnings": name_warnings(*texts, *image_type)}
 
 
 def described(texts: list[Any], field_strength_t: float | None, echo_time_ms: float | None) -> dict[str, Any]:
@@ -115,11 +112,6 @@ def component_of(image_type: list[Any]) -> str:
         "magnitude": {"M", "MAGNITUDE"},
     }
     return next((kind for kind, names in kinds.items() if values & names), "")
-
-
-def is_projection(image_type: list[Any], description: str) -> bool:
-    """Whether ImageType or the description names a minimum intensity projection."""
-    return bool(_PROJECTION.search(" ".join([*map(str, image_type), description])))
 
 
 def number(value: Any) -> float | None:

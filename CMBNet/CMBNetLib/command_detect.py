@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,12 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, progress: Progress) -> int:
     """Detect, write the results, show a table; returns the exit code."""
     from .detection import DetectionSettings, detect
-    from .exports import write_results
+    from .exports import check_place, write_results
 
     settings = DetectionSettings(args.operating_point, args.threshold, args.device)
     bundle = find_bundle(args.model)
     progress.stage("read", f"Reading {args.scan.name or args.scan}")
     scan = read_volume(args.scan, frame=args.frame, series=args.series)
+    check_place(scan, _output_folder(args))
     progress.advance(0.03)
     result = detect(scan, bundle, settings, progress)
     progress.stage("write", "Writing the results")
@@ -68,7 +70,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
 def _output_folder(args: argparse.Namespace) -> Path:
     if args.output is not None:
         return args.output
-    return args.scan.resolve().parent
+    # Links are not followed: data sets under git-annex keep the files themselves elsewhere.
+    return Path(os.path.abspath(args.scan)).parent
 
 
 def _print_table(result: DetectionResult, files: dict[str, Path]) -> None:

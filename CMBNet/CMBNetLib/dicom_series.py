@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 
 from . import acquisition_tags
 from .dicom_pixels import read_slices
-from .dicom_slices import DicomFile, DicomSlice, is_dicom, read_dicom_file
+from .dicom_slices import DicomFile, DicomSlice, UnusableFile, is_dicom, read_dicom_file
 from .dicom_stack import frames_of, stack_of
 from .errors import InputError
 from .files import scan_stem
@@ -20,6 +22,7 @@ from .volume_checks import MIN_SLICES
 from .wording import number_of, were
 
 _MOST_FILES = 20_000
+_SLICE_SUFFIXES = (".dcm", ".ima", ".dic", ".dicom")
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -57,7 +60,16 @@ def read_dicom(path: Path, *, frame: int | None = None, series: str | None = Non
     return Volume(read_slices(chosen), _LPS_TO_RAS @ stack.ijk_to_lps, scan_stem(path), metadata)
 
 
-def _image_files(path: Path) -> list[DicomFile]:
+@dataclass(frozen=True)
+class _Found:
+    """The images of a folder, the DICOM files in it that cannot be read, and what else to tell of it."""
+
+    files: list[DicomFile]
+    refused: list[UnusableFile]
+    notes: list[str]
+
+
+def _image_files(path: Path) -> _Found:
     """The DICOM images of the folder; of a single file, those of its series or itself alone."""
     if path.is_dir():
         return _read_all(path, _walk(path))
@@ -65,14 +77,18 @@ def _image_files(path: Path) -> list[DicomFile]:
     if own is None:
         raise InputError(f"{path.name} is no DICOM image (a report, or damaged); choose the series folder.")
     if len(own.slices) > 1:
-        return [own]
+        return _Found([own], [], [])
     siblings = [item for item in sorted(path.parent.iterdir()) if item.is_file()]
-    return [file for file in _read_all(path.parent, siblings) if file.series_uid == own.series_uid]
+    found = _read_all(path.parent, siblings)
+    return replace(found, files=[file for file in found.files if file.series_uid == own.series_uid])
 
 
 def _walk(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"Cannot read {error.filename}: {error.strerror}. Slices may lie in it.")
+
     found: list[Path] = []
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(place, name) for name in sorted(names) if not name.startswith(".") and name != "DICOMDIR"]
         if len(found) > _MOST_FILES:
@@ -80,15 +96,22 @@ def _walk(folder: Path) -> list[Path]:
     return found
 
 
-def _read_all(folder: Path, paths: list[Path]) -> list[DicomFile]:
+def _read_all(folder: Path, paths: list[Path]) -> _Found:
     files: list[DicomFile] = []
-    candidates = [path for path in paths if path.stat().st_size and is_dicom(path)]
+    refused: list[UnusableFile] = []
+    candidates = [path for path in paths if _size(path) and is_dicom(path)]
     for path in candidates:
-        file = read_dicom_file(path)
+        try:
+            file = read_dicom_file(path)
+        except UnusableFile as error:
+            refused.append(error)
+            continue
         if file is not None:
             files.append(file)
     if files:
-        return files
+        return _Found(files, refused, _left_out([path for path in paths if path not in set(candidates)]))
+    if refused:
+        raise refused[0]
     if candidates:
         raise InputError(f"{folder} holds {len(candidates)} DICOM files, but no images with a position in space.")
     others = [path.name for path in paths if path.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".mha"))]
@@ -96,7 +119,36 @@ def _read_all(folder: Path, paths: list[Path]) -> list[DicomFile]:
     raise InputError(f"{folder} holds no DICOM files; {hint}.")
 
 
-def _chosen(path: Path, files: list[DicomFile], series: str | None) -> tuple[list[DicomFile], list[str]]:
+def _size(path: Path) -> int:
+    """Bytes in a file; 0 for a link to one that is not there."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def _left_out(paths: list[Path]) -> list[str]:
+    """A warning where files that are called like slices are none: a copy may have been cut short."""
+    called_so = [p for p in paths if p.suffix.lower() in _SLICE_SUFFIXES or re.search(r"\d", p.suffix or p.name)]
+    if not called_so:
+        return []
+    count, first = len(called_so), called_so[0].name
+    return [
+        f"{number_of(count, 'file')} in the folder {were(count)} empty or no DICOM and left out, the first is {first}; "
+        "slices may be missing at the ends of the scan."
+    ]
+
+
+def _chosen(path: Path, found: _Found, series: str | None) -> tuple[list[DicomFile], list[str]]:
+    """The files of the one series to read, and what to tell of all others."""
+    files, notes = _one_series(path, found.files, series)
+    others = [error for error in found.refused if error.series_uid not in ("", files[0].series_uid)]
+    for error in found.refused:
+        if error not in others:
+            raise error
+    if others:
+        notes.append(f"{number_of(len(others), 'file')} of other series cannot be read; the first: {others[0]}")
+    return files, notes + found.notes
+
+
+def _one_series(path: Path, files: list[DicomFile], series: str | None) -> tuple[list[DicomFile], list[str]]:
     """The files of the one series to read, and a warning where others were passed over."""
     groups: dict[str, list[DicomFile]] = defaultdict(list)
     for file in files:
@@ -142,10 +194,12 @@ def _frame_list(path: Path, frames: list[list[DicomSlice]]) -> str:
 
 
 def _without_copies(slices: list[DicomSlice]) -> tuple[list[DicomSlice], list[str]]:
-    unique = {item.uid: item for item in reversed(slices)}
+    # A careless export may give one UID to all slices.
+    unique = {(item.uid, *item.position.round(3)): item for item in reversed(slices)}
     copies = len(slices) - len(unique)
     note = f"{number_of(copies, 'slice')} {were(copies)} there twice (same SOPInstanceUID); one copy of each was used."
-    return [item for item in slices if unique[item.uid] is item], [note] if copies else []
+    kept = {id(item) for item in unique.values()}
+    return [item for item in slices if id(item) in kept], [note] if copies else []
 
 
 def _metadata(file: DicomFile, slices: list[DicomSlice]) -> dict[str, Any]:
@@ -161,8 +215,6 @@ def _metadata(file: DicomFile, slices: list[DicomSlice]) -> dict[str, Any]:
         "sequence": acquisition_tags.sequence_from_tags(file.scanning_sequence, echo),
         "series_uid": file.series_uid,
         "series_description": file.description,
-        "warnings": [],
+        "warnings": acquisition_tags.name_warnings(*file.texts, *file.image_type),
     }
-    if acquisition_tags.is_projection(file.image_type, file.description):
-        metadata["warnings"].append(acquisition_tags.projection_warning())
     return metadata | acquisition_tags.described([*file.texts, *file.image_type], file.field_strength_t, echo)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MR, _CT = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.2"
 # Storage classes whose objects are images in space; one that lacks its position is damaged. Others are skipped then.
 _IMAGE_CLASSES = {_MR, f"{_MR}.1", f"{_MR}.4", _CT, f"{_CT}.1", f"{_CT}.2"}
+_DIRECTORY = "1.2.840.10008.1.3.10"
 _NO_SCANS = {"SEG", "SR", "PR", "KO", "REG", "RWV", "FID", "RTSTRUCT", "RTDOSE", "RTPLAN", "DOC", "OT", "MRS"}
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "SeriesNumber", "Modality", "ImageType",
@@ -89,6 +90,14 @@ class DicomFile:
     slices: tuple[DicomSlice, ...]
 
 
+class UnusableFile(InputError):
+    """A DICOM file that cannot be read, and the series it says it is of; empty where that is not known."""
+
+    def __init__(self, text: str, series_uid: str) -> None:
+        super().__init__(text)
+        self.series_uid = series_uid
+
+
 def is_dicom(path: Path) -> bool:
     """Whether the file has DICOM's mark at byte 128, or begins like a data set without the preamble."""
     with open_file(path) as stream:
@@ -101,17 +110,27 @@ def read_dicom_file(path: Path) -> DicomFile | None:
 
     Raises
     ------
-    InputError
+    UnusableFile
         The file is damaged, has colour voxels, or is a multi-frame file without positions.
     """
-    with _as_damage(path):
-        data = _read_tags(path)
-        found = _file_record(path, data)
-    if found is None and str(data.get("SOPClassUID", "")) not in _IMAGE_CLASSES and data.get("SOPClassUID"):
-        return None
-    if found is None:
-        raise damaged(path, "its size, position or orientation is missing")
+    series_uid = ""
+    try:
+        with _as_damage(path):
+            data = _read_tags(path)
+            series_uid = str(data.get("SeriesInstanceUID") or "")
+            found = _file_record(path, data)
+        if found is None and not _is_no_image(data):
+            raise damaged(path, "its size, position or orientation is missing")
+    except InputError as error:
+        raise UnusableFile(str(error), series_uid) from error
     return found
+
+
+def _is_no_image(data: Dataset) -> bool:
+    """Whether the file is of a class without position, or the directory of a disc."""
+    if data.file_meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
+        return True
+    return bool(data.get("SOPClassUID")) and str(data.SOPClassUID) not in _IMAGE_CLASSES
 
 
 @contextmanager
@@ -184,7 +203,8 @@ def _functional(groups: Dataset) -> dict[str, Any]:
     """The attributes of all macros in one item of functional groups, the image type under its own name."""
     table: dict[str, Any] = {}
     for element in groups:
-        if element.VR == "SQ" and len(element.value) == 1:
+        # Philips repeats positions and scaling in a private sequence, with other values.
+        if element.VR == "SQ" and not element.tag.is_private and len(element.value) == 1:
             table |= {part.keyword: part.value for part in element.value[0] if part.VR != "SQ"}
     renamed = {"EffectiveEchoTime": "EchoTime", "FrameType": "ImageType", "TemporalPositionIndex": "InstanceNumber"}
     return table | {new: table[old] for old, new in renamed.items() if old in table}

@@ -17,7 +17,7 @@ import numpy as np
 from .counts import summary_text
 from .detection_file import SCHEMA_VERSION, detection_document, read_detection
 from .errors import EnvironmentProblem, InputError
-from .files import atomic_output
+from .files import atomic_output, check_writable
 from .overview import Overview
 from .progress import Progress
 from .report import render_report
@@ -117,6 +117,26 @@ def write_results(
     for note in notes:
         _tell(note, progress)
     return {key: paths[key] for key in (*writer.names, "json")}
+
+
+def check_place(scan: Volume, out_dir: str | os.PathLike[str]) -> None:
+    """Say before minutes of work that results of ``scan`` cannot be written into ``out_dir``.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written, or holds the results of another scan of this name.
+    """
+    check_writable(out_dir)
+    path = Path(out_dir) / result_names(scan.name)["json"]
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))["scan"]["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # nothing to lose
+    if there != scan.fingerprint():
+        raise InputError(
+            f"{path} holds the results of another scan called '{scan.name}'; choose another folder, or move them away."
+        )
 
 
 def result_names(scan_name: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +77,23 @@ def atomic_output(path: str | os.PathLike[str], *, flush: bool = True) -> Iterat
             _open_outputs.discard(temporary)
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror or error}. Choose another folder.") from error
+
+
+def check_writable(folder: str | os.PathLike[str]) -> None:
+    """Say before minutes of work that results cannot be written into ``folder``, which need not be there yet.
+
+    Raises
+    ------
+    InputError
+        The folder or what it lies in is read-only, full, or a file.
+    """
+    folder = Path(os.path.abspath(folder))
+    try:
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(f"Cannot write into {folder}: {error.strerror or error}. Choose another folder.") from error
 
 
 def remove_open_outputs() -> None:

@@ -59,11 +59,22 @@ def check_nifti_payload(header: ImageHeader, path: Path, offset: int, dtype: np.
     return replace(header, not_numbers=tuple(counter.counts.tolist()))
 
 
+def where_not_numbers(header: ImageHeader, path: Path, offset: int, dtype: np.dtype) -> np.ndarray:
+    """Which voxels of the first frame are NaN or infinite, bool [k, j, i]; arguments as for `check_nifti_payload`."""
+    with open_file(path) as stream:
+        compressed = stream.read(2) == GZIP_MAGIC
+    watch = _NotNumbers(dtype, math.prod(header.sizes[:3]), 1, offset)
+    watch.seen = np.zeros(math.prod(header.sizes[:3]), bool)
+    _length(_data(path, 0, compressed, True), path, _limit(header, offset), watch.add)
+    return watch.seen.reshape(header.sizes[2::-1])
+
+
 class _NotNumbers:
-    """Counts NaN and infinite voxels of each frame in a stream of bytes."""
+    """Counts NaN and infinite voxels of each frame in a stream of bytes, and marks those of the first where wished."""
 
     def __init__(self, dtype: np.dtype, frame_voxels: int, n_frames: int, skip: int) -> None:
         self.counts = np.zeros(n_frames, dtype=np.int64)
+        self.seen: np.ndarray | None = None
         self._dtype, self._frame_voxels, self._skip = dtype, frame_voxels, skip
         self._position, self._rest = 0, b""
 
@@ -74,6 +85,8 @@ class _NotNumbers:
         values = np.frombuffer(data[:whole], self._dtype)
         bad = np.flatnonzero(~np.isfinite(values)) + self._position
         self._position += len(values)
+        if self.seen is not None:
+            self.seen[bad[bad < len(self.seen)]] = True
         frames = bad // self._frame_voxels
         self.counts += np.bincount(frames[frames < len(self.counts)], minlength=len(self.counts))
 

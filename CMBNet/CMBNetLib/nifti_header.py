@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import InputError
 from .image_header import GZIP_MAGIC, ImageHeader, check_sizes, damaged, open_file, read_head
-from .image_payload import check_nifti_payload
+from .image_payload import check_nifti_payload, where_not_numbers
 
 # Offsets are those of nifti1.h.
 _NIFTI1 = {
@@ -47,6 +47,21 @@ def read_nifti_header(path: Path) -> ImageHeader:
     check_sizes(header_path, sizes)
     dtype = np.dtype(voxel_type).newbyteorder(fields.dtype["datatype"].byteorder)
     return check_nifti_payload(header, data_path, _voxel_offset(header_path, fields, pair), dtype)
+
+
+def not_numbers(path: Path) -> np.ndarray:
+    """Which voxels of a three-dimensional NIfTI file are NaN or infinite: bool [k, j, i]. ITK reads them as 0.
+
+    Raises
+    ------
+    InputError
+        As `read_nifti_header`.
+    """
+    header = read_nifti_header(path)
+    header_path, data_path = _header_and_data(path)
+    fields, pair = _fields(header_path, read_head(header_path, _LENGTH1))
+    dtype = np.dtype(header.voxel_type).newbyteorder(fields.dtype["datatype"].byteorder)
+    return where_not_numbers(header, data_path, _voxel_offset(header_path, fields, pair), dtype)
 
 
 def _header_and_data(path: Path) -> tuple[Path, Path]:
@@ -130,10 +145,15 @@ def _affines(path: Path, fields: np.void) -> tuple[tuple[np.ndarray, ...], tuple
     if not np.isfinite(edges).all() or (np.abs(edges) < 1e-6).any():
         text = " x ".join(f"{edge:g}" for edge in edges)
         raise InputError(f"{path.name} states voxel edges of {text} mm in its header; export the scan again.")
+    if (edges < 0).any():
+        raise InputError(
+            f"{path.name} states a negative voxel edge in its header, which some programs take for a mirrored axis and "
+            "others do not: left and right may be swapped. Export or convert the scan again."
+        )
     affines = []
     if fields["sform_code"] > 0:
         affines.append(np.vstack([fields["srow"], [0, 0, 0, 1]]).astype(float))
-        _check_edges(path, fields, np.abs(edges))
+        _check_edges(path, fields, edges)
     if fields["qform_code"] > 0:
         affines.append(_quaternion_affine(fields))
     if not all(np.isfinite(affine).all() for affine in affines):

@@ -30,6 +30,10 @@ _META_TYPES = {
     "MET_ULONG_LONG": "uint64", "MET_FLOAT": "float32", "MET_DOUBLE": "float64",
 }  # fmt: skip
 # NRRD counts time among the axes of the domain.
+_ANATOMICAL_SPACES = (
+    "right-anterior-superior", "ras", "left-anterior-superior", "las", "left-posterior-superior", "lps",
+)  # fmt: skip
+_MILLIMETRES = {"mm", "millimeter", "millimeters", "millimetre", "millimetres", "none", "???", ""}
 _DOMAIN_KINDS = ("domain", "space", "time", "???")
 
 
@@ -53,7 +57,10 @@ def read_nrrd_header(path: Path) -> ImageHeader:
     sizes, components, listed = _nrrd_sizes(path, fields)
     compressed = _nrrd_compression(path, fields)
     _check_numbers(path, fields, ("space directions", "space origin", "spacings", "axis mins"))
-    warnings = () if "space directions" in fields else (_NO_ORIENTATION,)
+    oriented = "space directions" in fields and fields.get("space", "").lower() in _ANATOMICAL_SPACES
+    warnings = () if oriented else (_NO_ORIENTATION,)
+    if units := set(re.findall(r'"([^"]*)"', fields.get("space units", "").lower())) - _MILLIMETRES:
+        raise InputError(f"{path.name} gives its geometry in {', '.join(sorted(units))}; convert it to millimetres.")
     header = ImageHeader(path, "NrrdImageIO", sizes, voxel_type, components, warnings=warnings, frames_listed=listed)
     check_sizes(path, sizes)
     data, offset = _data_file(path, fields.get("data file", fields.get("datafile", "LOCAL")), data_at)

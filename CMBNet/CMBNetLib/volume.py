@@ -248,16 +248,23 @@ def write_volume(volume: Volume, path: str | os.PathLike[str], *, dtype: np.dtyp
     Raises
     ------
     InputError
-        The file type is not one of .nii, .nii.gz, .nrrd, .mha, or the folder cannot be written.
+        The file type is not one of .nii, .nii.gz, .nrrd, .mha, the folder cannot be written, or the disk is full.
     """
     import SimpleITK as sitk
+
+    from .volume_reading import header_of
 
     path = Path(path)
     if not path.name.lower().endswith(_WRITABLE):
         raise InputError(f"Cannot write {path.name}: choose a name that ends in {', '.join(_WRITABLE)}.")
     image = to_sitk(volume if dtype is None else volume.with_array(volume.array.astype(dtype)))
     with atomic_output(path) as temporary:
-        sitk.WriteImage(image, os.fspath(temporary), useCompression=path.suffix.lower() != ".nii")
+        try:
+            sitk.WriteImage(image, os.fspath(temporary), useCompression=path.suffix.lower() != ".nii")
+            # On a full disk ITK ends a NIfTI file early and says nothing.
+            header_of(temporary)
+        except (RuntimeError, InputError) as error:
+            raise InputError(f"Cannot write {path}: the disk is full or the folder may not be written.") from error
     return path
 
 

@@ -47,7 +47,7 @@ def read_label_map(path: str | os.PathLike[str]) -> Volume:
     path = _existing(path)
     if path.is_dir() or _is_dicom(path):
         raise InputError(f"{path.name} is DICOM; label maps are read from NIfTI, NRRD or MHA files. Convert it first.")
-    header = _header(path)
+    header = header_of(path)
     check_shape(header, what="label map")
     if header.n_frames > 1:
         raise InputError(f"{path.name} holds {header.n_frames} volumes; a label map is one 3D volume.")
@@ -60,9 +60,17 @@ def read_label_map(path: str | os.PathLike[str]) -> Volume:
 
 def _existing(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
-    if "\0" in str(path) or not path.exists():
+    try:
+        os.fspath(path).encode()
+        found = "\0" not in str(path) and path.exists()
+        empty = found and path.is_file() and path.stat().st_size == 0
+    except UnicodeEncodeError as error:
+        raise InputError(f"The name of {os.fspath(path)!a} is no valid text; rename it.") from error
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    if not found:
         raise InputError(f"No such file or folder: {path}. Check the path.")
-    if path.is_file() and path.stat().st_size == 0:
+    if empty:
         raise InputError(f"{path.name} is empty (0 bytes). Copy or export the scan again.")
     return path
 
@@ -76,7 +84,8 @@ def _is_dicom(path: Path) -> bool:
         return stream.read(132)[128:] == b"DICM"
 
 
-def _header(path: Path) -> ImageHeader:
+def header_of(path: Path) -> ImageHeader:
+    """The checked header of an image file; raises what `read_nifti_header` and its like do."""
     name = path.name.lower()
     for suffixes, read_header in _HEADER_READERS:
         if name.endswith(suffixes) and path.is_file():
@@ -85,7 +94,7 @@ def _header(path: Path) -> ImageHeader:
 
 
 def _read_file(path: Path, frame: int | None) -> Volume:
-    header = _header(path)
+    header = header_of(path)
     check_shape(header)
     frame = _checked_frame(header, frame)
     stem = scan_stem(path)

@@ -13,6 +13,8 @@ from .worklist import OUTPUT_FOLDER, Case, Worklist, missing_files, unique_names
 # BIDS itself knows T2starw; SWI comes under several suffixes, T2S is VALDO's.
 _SUFFIXES = ("swi", "T2starw", "T2star", "T2S")
 _IMAGES = (".nii", ".nii.gz", ".nrrd", ".mha")
+# A folder that begins with so many files of other kinds is no series.
+_MOST_LOOKED_AT = 50
 _DERIVED = re.compile(
     r"(mask|label|labels|seg|dseg|probseg|CMB|truth|reference|microbleeds|candidates|probability)$", re.IGNORECASE
 )
@@ -66,7 +68,13 @@ def read_folder_worklist(folder: Path, output_folder: Path | None = None) -> Wor
         No scan was found.
     """
     output = Path(output_folder) if output_folder else folder / OUTPUT_FOLDER
-    paths = [path for path in sorted(folder.rglob("*")) if output not in path.parents and _is_scan(path)]
+    paths, problems = [], []
+    for path in sorted(folder.rglob("*")):
+        try:
+            if output not in path.parents and _is_scan(path):
+                paths.append(path)
+        except OSError as error:
+            problems.append(f"{path} cannot be read: {error.strerror}.")
     if not paths:
         raise InputError(f"{folder} holds no scan ({', '.join(_IMAGES)} or DICOM folders).")
     stems = [scan_stem(path) for path in paths]
@@ -76,7 +84,7 @@ def read_folder_worklist(folder: Path, output_folder: Path | None = None) -> Wor
         for path, stem in zip(paths, stems, strict=True)
     ]
     cases = [Case(name, path, output / name, stem=name) for name, path in zip(unique_names(names), paths, strict=True)]
-    return Worklist(tuple(cases), output)
+    return Worklist(tuple(cases), output, tuple(problems))
 
 
 def _bids_scan(path: Path) -> _BidsScan | None:
@@ -108,22 +116,27 @@ def _bids_case(scan: _BidsScan, scans: list[_BidsScan], output: Path) -> Case:
 
 def _with_priors(scans: list[_BidsScan], cases: list[Case]) -> list[Case]:
     """Give each case the scan of the same kind of the session before."""
-    latest: dict[tuple[object, ...], tuple[str, Path]] = {}
+    latest: dict[tuple[object, ...], Path] = {}
     result = []
-    order = sorted(range(len(scans)), key=lambda index: scans[index].entities.get("ses", ""))
+    order = sorted(range(len(scans)), key=lambda index: _session_order(scans[index].entities.get("ses", "")))
     for index in order:
         scan = scans[index]
         kind = (scan.suffix, *(item for item in scan.entities.items() if item[0] != "ses"))
-        session = scan.entities.get("ses", "")
         before = latest.get(kind)
-        result.append((index, replace(cases[index], prior=before[1]) if before else cases[index]))
-        latest[kind] = (session, scan.path)
+        result.append((index, replace(cases[index], prior=before) if before else cases[index]))
+        latest[kind] = scan.path
     return [case for _, case in sorted(result, key=lambda pair: pair[0])]
+
+
+def _session_order(session: str) -> list[tuple[int, str]]:
+    """Sessions by the numbers in their names: ``M6`` comes before ``M12``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", session)]
 
 
 def _is_scan(path: Path) -> bool:
     if path.is_dir():
-        return any(_is_dicom(child) for child in sorted(path.iterdir())[:3] if child.is_file())
+        children = [child for child in sorted(path.iterdir()) if not child.name.startswith(".") and child.is_file()]
+        return any(map(_is_dicom, children[:_MOST_LOOKED_AT]))
     name = path.name.lower()
     return (
         name.endswith(_IMAGES)

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from CMBNetLib.errors import InputError
 from CMBNetLib.files import scan_stem
+from CMBNetLib.nifti_header import not_numbers
 from CMBNetLib.volume import Volume, from_sitk, read_labels, read_volume
 from CMBNetLib.volume_checks import checked_scan
 
@@ -106,7 +107,10 @@ def _read_masked(path: Path, error: InputError, steps: list[dict[str, Any]]) -> 
     if "not numbers" not in str(error):
         raise SourceError(f"{path.name}: {error}", "damaged") from error
     raw = from_sitk(sitk.ReadImage(str(path), sitk.sitkFloat32), scan_stem(path))
-    array, count = repair_values(raw.array)
+    array = raw.array
+    if path.name.lower().endswith((".nii", ".nii.gz")):  # ITK makes them 0, which inside would be dark spots
+        array = np.where(not_numbers(path), np.float32(np.nan), array)
+    array, count = repair_values(array)
     text = (
         f"{count['outside']} voxels outside were not numbers and became 0, {count['inside']} inside the median around."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +155,24 @@ def _(folder: Path) -> Path:
 @bad("zero voxel edge", r"scan\.nii states voxel edges of 1\.1 x 0 x 3 mm")
 def _(folder: Path) -> Path:
     return make.patch(nifti(folder), 84, struct.pack("<f", 0.0))
+
+
+@bad("negative voxel edge", r"scan\.nii states a negative voxel edge in its header.*left and right may be swapped")
+def _(folder: Path) -> Path:
+    return make.patch(nifti(folder), 80, struct.pack("<f", -1.1))
+
+
+@bad("NRRD in metres", r"scan\.nrrd gives its geometry in m; convert it to millimetres")
+def _(folder: Path) -> Path:
+    sitk.WriteImage(sitk.GetImageFromArray(make.head_array()), folder / "scan.nrrd")
+    content = (folder / "scan.nrrd").read_bytes()
+    (folder / "scan.nrrd").write_bytes(content.replace(b"space:", b'space units: "m" "m" "m"\nspace:', 1))
+    return folder / "scan.nrrd"
+
+
+@bad("name that is no text", r"The name of '.*kopf_m\\udcfc\.nii' is no valid text; rename it")
+def _(folder: Path) -> Path:
+    return folder / os.fsdecode(b"kopf_m\xfc.nii")
 
 
 @bad("orientation is NaN", r"orientation or position in the header of scan\.nii is not a number")

@@ -41,6 +41,12 @@ def _(folder: Path) -> Path:
     return make.write_series(folder, ImageType=["ORIGINAL", "PRIMARY", "P", "ND"])
 
 
+@bad("colour file in the series", r"z\.dcm is a colour or inverted DICOM image; choose the original MR series")
+def _(folder: Path) -> Path:
+    make.write_series(folder)
+    return make.inverted_copy(folder / "IM0001.dcm", folder / "z.dcm").parent
+
+
 @bad("missing slices", r"About 2 slices are missing: 9\.00 mm after slice 4 of 10, 3\.00 mm elsewhere")
 def _(folder: Path) -> Path:
     make.write_series(folder)

@@ -154,6 +154,15 @@ def save(data: FileDataset, path: Path) -> Path:
     return path
 
 
+def inverted_copy(path: Path, copy: Path, **tags: Any) -> Path:
+    """Write a DICOM file again as one with inverted grey, which is refused; ``tags`` are set in it."""
+    data = pydicom.dcmread(path)
+    data.PhotometricInterpretation = "MONOCHROME1"
+    for keyword, value in tags.items():
+        setattr(data, keyword, value)
+    return save(data, copy)
+
+
 def compress(path: Path, compressor: str) -> None:
     """Compress the voxels of a DICOM file without loss ("JPEG2000" or "JPEG") and leave the rest as it is."""
     packed = path.with_suffix(".packed.dcm")

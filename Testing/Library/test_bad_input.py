@@ -114,6 +114,20 @@ def test_the_sidecar_tells_the_acquisition(tmp_path: Path) -> None:
     }.items() <= metadata.items()
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"SeriesDescription": "FILT_PHA: Ax SWAN"}, "phase image"),
+        ({"SeriesDescription": "mIP_Images(SW)"}, "minimum intensity projection"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "MINIP"]}, ""),
+    ],
+)
+def test_a_sidecar_that_speaks_against_the_scan_is_told(tmp_path: Path, fields: dict[str, object], words: str) -> None:
+    (tmp_path / "scan.json").write_text(json.dumps(fields), encoding="utf-8-sig")
+    warnings = read_volume(head_file(tmp_path, make.head_array())).metadata["warnings"]
+    assert [words in warning for warning in warnings] == [True]
+
+
 def test_a_broken_sidecar_is_told_and_ignored(tmp_path: Path) -> None:
     (tmp_path / "scan.json").write_text("{")
     volume = read_volume(head_file(tmp_path, make.head_array()))
@@ -126,6 +140,15 @@ def test_a_scan_without_orientation_is_read_and_told(tmp_path: Path) -> None:
     assert volume.metadata["warnings"] == [
         "The header does not say how the scan lies in space: left and right may be swapped."
     ]
+
+
+@pytest.mark.parametrize("space", ["scanner-xyz", "3D-right-handed"])
+def test_an_nrrd_file_in_no_anatomical_space_is_told(tmp_path: Path, space: str) -> None:
+    path = write_volume(Volume(make.head_array(), make.oblique_affine()), tmp_path / "scan.nrrd")
+    assert read_volume(path).metadata["warnings"] == []
+    path.write_bytes(path.read_bytes().replace(b"left-posterior-superior", space.encode(), 1))
+    (warning,) = read_volume(path).metadata["warnings"]
+    assert "left and right may be swapped" in warning
 
 
 def test_two_places_in_one_header_are_told(tmp_path: Path) -> None:
@@ -168,6 +191,40 @@ def test_what_is_no_slice_of_the_scan_is_left_out(tmp_path: Path) -> None:
     assert volume.metadata["warnings"] == [
         "1 other series of fewer than 10 slices (localizers) in the folder was left out."
     ]
+
+
+def test_an_unreadable_file_of_another_series_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    make.write_series(tmp_path)
+    make.inverted_copy(tmp_path / "IM0001.dcm", tmp_path / "z.dcm", SeriesInstanceUID=f"{make.UID_ROOT}99")
+    volume = read_volume(tmp_path)
+    np.testing.assert_array_equal(volume.array, make.head_array())
+    (warning,) = volume.metadata["warnings"]
+    assert "1 file of other series cannot be read; the first: z.dcm is a colour" in warning
+
+
+@pytest.mark.parametrize("content", [b"", b"no slice" * 30])
+def test_files_that_were_cut_short_are_told(tmp_path: Path, content: bytes) -> None:
+    make.write_series(tmp_path)
+    (tmp_path / "IM0001.dcm").write_bytes(content)
+    volume = read_volume(tmp_path)
+    assert len(volume.array) == 11
+    (warning,) = volume.metadata["warnings"]
+    assert "1 file in the folder was empty or no DICOM and left out, the first is IM0001.dcm" in warning
+
+
+def test_slices_of_one_uid_are_no_copies(tmp_path: Path) -> None:
+    make.write_series(tmp_path, SOPInstanceUID=f"{make.UID_ROOT}5")
+    np.testing.assert_array_equal(read_volume(tmp_path).array, make.head_array())
+
+
+def test_the_directory_of_a_disc_is_no_image(tmp_path: Path) -> None:
+    make.write_series(tmp_path)
+    directory = make.empty_dataset("1.2.840.10008.1.3.10", f"{make.UID_ROOT}9.2")
+    del directory.SOPClassUID
+    make.save(directory, tmp_path / "dicomdir")
+    volume = read_volume(tmp_path)
+    np.testing.assert_array_equal(volume.array, make.head_array())
+    assert volume.metadata["warnings"] == []
 
 
 def test_localizers_inside_the_series_are_left_out(tmp_path: Path) -> None:

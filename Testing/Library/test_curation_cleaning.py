@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import scan_files
 from CMBNetLib.errors import InputError
 from CMBNetLib.volume import Volume
 from CMBNetTrainingLib.label_transfer import to_working_grid
 from CMBNetTrainingLib.manual_fixes import ManualFix, read_fixes, write_fixes
 from CMBNetTrainingLib.mark_refinement import Lesion, apply_fixes, refine_marks
 from CMBNetTrainingLib.scan_cleaning import double_points, filled, repair_values, split_by_distance, without_debris
-from CMBNetTrainingLib.scan_loading import Mark, center_of
-from CMBNetTrainingLib.source_scan import SourceError
+from CMBNetTrainingLib.scan_loading import Mark, center_of, load_scan
+from CMBNetTrainingLib.source_scan import SourceError, SourceScan
 from refinement_phantom import Recipe, make_phantom
 
 SPACING = (0.5, 0.5, 4.0)
@@ -34,6 +35,20 @@ def test_missing_values_outside_become_zero_and_islands_inside_the_median_around
     assert np.all(np.abs(clean[12:14, 22:24, 22:24] - 200) < 15)
     untouched = np.isfinite(array)
     assert np.array_equal(clean[untouched], array[untouched])
+
+
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.nii"])
+def test_islands_of_no_numbers_in_a_file_become_no_dark_spots(tmp_path: Path, name: str) -> None:
+    array = scan_files.head_array().astype(np.float32) + 50
+    array[:, :30] = np.nan  # more than the usual reader repairs
+    array[6, 50, 50] = np.nan
+    path = scan_files.write_nifti(tmp_path / name, array)
+    loaded = load_scan(SourceScan("a", "a", path, "test", points=()))
+    assert np.all(loaded.scan.array[:, :30] == 0)
+    around = array[5:8, 49:52, 49:52]
+    assert loaded.scan.array[6, 50, 50] == pytest.approx(np.median(around[np.isfinite(around)]))
+    (step,) = (step for step in loaded.steps if step["step"] == "values")
+    assert (step["outside"], step["inside"]) == (12 * 30 * 100, 1)
 
 
 def test_doubles_are_judged_in_millimetres_and_against_those_that_stay() -> None:

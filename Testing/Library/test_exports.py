@@ -18,7 +18,7 @@ from CMBNetLib import exports
 from CMBNetLib.detection import DetectionResult
 from CMBNetLib.detection_file import detection_schema, software_versions
 from CMBNetLib.errors import InputError
-from CMBNetLib.exports import CSV_COLUMNS, read_detection, result_names, summary_text, write_results
+from CMBNetLib.exports import CSV_COLUMNS, check_place, read_detection, result_names, summary_text, write_results
 from CMBNetLib.progress import Progress
 from CMBNetLib.volume import read_labels
 from detection_example import example_result, head_grid
@@ -237,6 +237,24 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, result: DetectionR
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="Cannot write"):
         write_results(result, tmp_path / "file" / "results")
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, result: DetectionResult) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match=r"Cannot write into .*file.*Choose another folder"):
+        check_place(result.scan, tmp_path / "file" / "results")
+    check_place(result.scan, tmp_path / "new" / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_results_of_another_scan_of_this_name_are_not_replaced(tmp_path: Path, result: DetectionResult) -> None:
+    paths = write_results(result, tmp_path)
+    check_place(result.scan, tmp_path)
+    other = result.scan.with_array(result.scan.array + 1)
+    with pytest.raises(InputError, match="holds the results of another scan called"):
+        check_place(other, tmp_path)
+    paths["json"].write_text("{")
+    check_place(other, tmp_path)
 
 
 def test_labels_of_another_grid_are_refused(tmp_path: Path, result: DetectionResult) -> None:

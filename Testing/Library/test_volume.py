@@ -153,6 +153,20 @@ def test_an_enhanced_multi_frame_file_is_read_with_its_scaling(tmp_path: Path) -
         assert volume.metadata["echo_time_ms"] == 24.0
 
 
+def test_private_copies_of_positions_and_scaling_are_not_heeded(tmp_path: Path) -> None:
+    array, affine = make.head_array(), make.oblique_affine()
+    data = make.enhanced_dataset(array, affine)
+    for groups in data.PerFrameFunctionalGroupsSequence:
+        private = pydicom.Dataset()
+        private.ImagePositionPatient, private.PixelSpacing = [0, 0, 0], [2, 2]
+        private.RescaleSlope, private.RescaleIntercept, private.ComplexImageComponent = "5", "-900", "PHASE"
+        groups.private_block(0x2005, "Philips MR Imaging DD 005", create=True).add_new(0x0F, "SQ", [private])
+    make.save(data, tmp_path / "enhanced.dcm")
+    volume = read_volume(tmp_path)
+    np.testing.assert_array_equal(volume.array, 2.0 * array)
+    np.testing.assert_allclose(volume.ijk_to_ras, affine, atol=2e-5)
+
+
 def test_the_series_of_one_of_its_files_is_read(tmp_path: Path) -> None:
     make.write_series(tmp_path, series=1)
     make.write_series(tmp_path, make.head_array(5), series=2, first_file=100)
@@ -241,10 +255,29 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, head: Volume, monkey
         raise RuntimeError("no space")
 
     monkeypatch.setattr(sitk, "WriteImage", broken)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(InputError, match="the disk is full or the folder may not be written"):
         write_volume(head.with_array(head.array * 2), path)
     assert path.read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["scan.nii.gz"]
+
+
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.nii"])
+def test_a_file_that_a_full_disk_cut_short_replaces_nothing(
+    tmp_path: Path, head: Volume, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = write_volume(head, tmp_path / name)
+    before, write = path.read_bytes(), sitk.WriteImage
+
+    def short(image: sitk.Image, where: str, **options: bool) -> None:
+        write(image, where, **options)
+        with open(where, "r+b") as stream:
+            stream.truncate(len(before) // 2)
+
+    monkeypatch.setattr(sitk, "WriteImage", short)
+    with pytest.raises(InputError, match="the disk is full"):
+        write_volume(head, path)
+    assert path.read_bytes() == before
+    assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
 def test_a_name_that_cannot_be_written_is_refused(tmp_path: Path, head: Volume) -> None:

@@ -112,6 +112,20 @@ def test_a_bids_data_set_gives_cases_priors_and_phase(tmp_path: Path) -> None:
     assert second.derived("reviewed", "mask.nii.gz") == derived / "anat" / name
 
 
+def test_the_prior_is_that_of_the_session_before_by_number(tmp_path: Path) -> None:
+    for session in ("M6", "M12", "M24"):
+        touch(tmp_path / f"sub-1/ses-{session}/anat/sub-1_ses-{session}_swi.nii.gz")
+    cases = {case.image.parts[-3]: case for case in read_worklist(tmp_path).cases}
+    priors = {session: case.prior.parts[-3] if case.prior else None for session, case in cases.items()}
+    assert priors == {"ses-M6": None, "ses-M12": "ses-M6", "ses-M24": "ses-M12"}
+
+
+def test_a_series_beside_other_files_is_found(tmp_path: Path) -> None:
+    touch(*(tmp_path / "a" / name for name in (".DS_Store", "AUTORUN.INF", "CHECKSUM.TXT", "DESKTOP.INI")))
+    (tmp_path / "a" / "IM0001").write_bytes(b"\0" * 128 + b"DICM")
+    assert [case.image for case in read_worklist(tmp_path).cases] == [tmp_path / "a"]
+
+
 def test_a_folder_gives_scans_and_dicom_folders_without_masks_and_our_own_files(tmp_path: Path) -> None:
     touch(
         tmp_path / "x" / "scan.nii.gz",
