@@ -12,7 +12,7 @@ from CMBNetLib.errors import BundleError, Cancelled, CMBNetError, EnvironmentPro
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import EventReader
 from CMBNetSlicer.job_outcome import JobReport, outcome_of
-from CMBNetSlicer.process_tree import kill, process_tree
+from CMBNetSlicer.process_tree import NO_WINDOW, kill, process_tree
 
 _ERRORS = {error.__name__: error for error in (BundleError, EnvironmentProblem, InputError)}
 
@@ -51,7 +51,9 @@ def _noting(
 
 def _run(command: JobCommand, complaints: Any, tell: Callable[[Mapping[str, Any]], None]) -> int:
     """Exit code of the command; negative where a signal ended it."""
-    process = subprocess.Popen(command.line, cwd=command.folder, stdout=subprocess.PIPE, stderr=complaints)
+    process = subprocess.Popen(
+        command.line, cwd=command.folder, stdout=subprocess.PIPE, stderr=complaints, creationflags=NO_WINDOW
+    )
     reader = EventReader()
     assert process.stdout is not None
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import qt
 
-from CMBNetSlicer.job_command import JobCommand
+from CMBNetSlicer.job_command import LAUNCHER, JobCommand
+from CMBNetSlicer.process_tree import ask_to_end, process_tree
 
 
 class ChildProcess:
@@ -44,9 +46,21 @@ class ChildProcess:
         self._process.start(command.program, list(command.arguments))
 
     @property
-    def pid(self) -> int:
-        """Process id; 0 while it does not run."""
-        return int(self._process.processId())
+    def tree(self) -> list[int]:
+        """Ids of the process and of all below it; empty while it does not run."""
+        pid = int(self._process.processId())
+        return process_tree(pid) if pid else []
+
+    def ask_to_end(self) -> list[int]:
+        """Ask it to clean up and end; returns all that were running.
+
+        PythonSlicer is a launcher that would end at once, and be taken for the program, which is still saving then.
+        Left alone it ends after the program, with its exit code.
+        """
+        running = self.tree
+        launched = Path(self._program).name.startswith(LAUNCHER) and len(running) > 1
+        ask_to_end(running[1:] if launched else running)
+        return running
 
     @property
     def running(self) -> bool:

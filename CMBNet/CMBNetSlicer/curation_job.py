@@ -10,7 +10,7 @@ import qt
 from CMBNetSlicer.child_process import ChildProcess
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import EventReader
-from CMBNetSlicer.process_tree import ask_to_end, kill, process_tree
+from CMBNetSlicer.process_tree import kill
 
 GRACE_MS = 1200
 _LAST_LINES = 8
@@ -38,6 +38,7 @@ class CurationJob:
         self._result: Mapping[str, Any] | None = None
         self._problem = ""
         self._cancelled = False
+        self._asked: list[int] = []
         self._child = ChildProcess(self._read, self._read_complaints, self._ended)
         self.running = False
 
@@ -50,19 +51,15 @@ class CurationJob:
         """Stop it with all its processes; what has not ended by itself after 1.2 s is killed."""
         if self.running and not self._cancelled:
             self._cancelled = True
-            asked = self._tree()
-            ask_to_end(asked)
-            qt.QTimer.singleShot(GRACE_MS, lambda: kill(asked) if self.running else None)
+            self._asked = self._child.ask_to_end()
+            qt.QTimer.singleShot(GRACE_MS, lambda: kill(self._asked) if self.running else None)
 
     def abandon(self) -> None:
         """Stop it at once, without an event loop: the application ends."""
         if self.running:
             self.running = False
-            kill(self._tree())
+            kill(self._child.tree)
             self._child.wait(1000)
-
-    def _tree(self) -> list[int]:
-        return process_tree(self._child.pid) if self._child.pid else []
 
     def _read(self, data: bytes) -> None:
         for event in self._events.feed(data):
@@ -87,6 +84,7 @@ class CurationJob:
         for event in self._events.close():
             self._take(event)
         if self._cancelled:
+            kill(self._asked[1:])  # children that outlived the process we asked
             self._on_end(None, self.CANCELLED)
         elif self._problem or self._result is not None:
             self._on_end(self._result, self._problem)

@@ -15,7 +15,7 @@ from CMBNetSlicer.child_process import ChildProcess
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import EventReader
 from CMBNetSlicer.job_outcome import JobOutcome, JobReport, outcome_of
-from CMBNetSlicer.process_tree import ask_to_end, kill, process_tree
+from CMBNetSlicer.process_tree import kill
 
 # The detector stops between two windows. What has not stopped by then is killed; 2 s are promised to the user.
 GRACE_MS = 1200
@@ -66,8 +66,7 @@ class DetectionJob:
         if self._over or self._reason is not None:
             return
         self._reason = reason
-        self._asked = self._tree()
-        ask_to_end(self._asked)
+        self._asked = self._child.ask_to_end()
         qt.QTimer.singleShot(GRACE_MS, self._kill)
 
     def abandon(self) -> None:
@@ -75,17 +74,14 @@ class DetectionJob:
         if self._over:
             return
         self._over, self._reason = True, "abandoned"
-        kill(self._tree())
+        kill(self._child.tree)
         self._child.wait(1000)
         self._close()
-
-    def _tree(self) -> list[int]:
-        return process_tree(self._child.pid) if self._child.pid else []
 
     def _kill(self) -> None:
         """Kill what is left, also what lost its parent in the meantime."""
         if not self._over:
-            kill(self._asked or self._tree())
+            kill(self._asked or self._child.tree)
 
     def _read(self, data: bytes) -> None:
         for event in self._events.feed(data):

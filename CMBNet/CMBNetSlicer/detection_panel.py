@@ -21,6 +21,7 @@ from CMBNetSlicer.job_input import JobInput, write_job_input
 from CMBNetSlicer.package_installer import PackageInstaller
 from CMBNetSlicer.packages_section import PackagesSection
 from CMBNetSlicer.results_section import ResultsSection
+from CMBNetSlicer.review_volumes import owned_nodes, scan_on_show
 from CMBNetSlicer.run_section import RunSection
 from CMBNetSlicer.scan_detection import MakeCommand, add_detection
 from CMBNetSlicer.slice_jump import show_scan
@@ -100,7 +101,8 @@ class DetectionPanel(VTKObservationMixin):
             detection.remember_files(Path(path))
         self.parameters.detection = detection.node
         self._take_threshold(detection.threshold)
-        show_scan(slicer.mrmlScene, scan)
+        if not owned_nodes(slicer.mrmlScene):  # else somebody reads another scan in the review room
+            show_scan(slicer.mrmlScene, scan)
         done = _("Done: {found}.").format(found=number_of(detection.n_microbleeds, "microbleed"))
         files = "" if self._kept is None else _(" The files are in {folder}.").format(folder=self._kept)
         return done + files
@@ -166,7 +168,7 @@ class DetectionPanel(VTKObservationMixin):
     def _choose_a_scan(self) -> None:
         """The scan that the slice views show, or the first one, while none is chosen."""
         if self.parameters.inputVolume is None:
-            self.parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            self.parameters.inputVolume = scan_on_show(slicer.mrmlScene)
 
     def _observe_scene(self) -> None:
         scene = slicer.mrmlScene

@@ -32,7 +32,8 @@ class EvaluationCase:
         CMBNetLib.errors.InputError
             A file of the scan cannot be read any more.
         """
-        if self._shown != (record.path, scan_id):
+        there = all(self._scene.IsNodePresent(node) for node in self.nodes.values() if node is not None)
+        if self._shown != (record.path, scan_id) or not there:
             self.close()
             self._load(record, scan_id)
             self._shown = (record.path, scan_id)

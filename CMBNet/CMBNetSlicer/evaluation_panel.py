@@ -193,7 +193,11 @@ class EvaluationPanel:
             qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.results.report)))
 
     def _show_plot(self, _checked: bool = False) -> None:
-        if self.results is not None and self.results.chart is not None:
+        if self.results is None or self.results.chart is None:
+            return
+        if not slicer.mrmlScene.IsNodePresent(self.results.chart):
+            self._say(_("The plot went with the scene; choose the evaluation again."))
+        else:
             slicer.modules.plots.logic().ShowChartInLayout(self.results.chart)
 
     def _say(self, text: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import CMBNetLib
 from CMBNetLib.errors import EnvironmentProblem
 
+LAUNCHER = "PythonSlicer"
 CUSTOM = "custom"  # operating point of a threshold that has no name
 
 
@@ -74,7 +75,7 @@ def python_program() -> str:
     EnvironmentProblem
         There is none.
     """
-    program = shutil.which("PythonSlicer") or sys.executable
+    program = shutil.which(LAUNCHER) or sys.executable
     if not program:
         raise EnvironmentProblem("PythonSlicer was not found. Is this Slicer installed completely?")
     return program

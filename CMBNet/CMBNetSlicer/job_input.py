@@ -48,7 +48,8 @@ def write_job_input(node: Any, folder: Path) -> JobInput:
         The node has no image, or more than one value a voxel.
     """
     _check(node)
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in node.GetName() or "") or "scan"
+    # Python on Windows cannot hand other letters to ITK.
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in node.GetName() or "") or "scan"
     ijk_to_ras = _matrix(node)
     world = _parent_matrix(node)
     if world is not None and _orthogonal(world @ ijk_to_ras):

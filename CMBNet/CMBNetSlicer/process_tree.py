@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+# On Windows a console program opens a window of its own, which a user may close; elsewhere this is 0.
+NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+
 
 def process_tree(pid: int) -> list[int]:
     """The process and everything below it, parents first; on Windows the process alone."""
@@ -24,7 +27,10 @@ def process_tree(pid: int) -> list[int]:
 
 
 def ask_to_end(pids: Iterable[int]) -> None:
-    """Ask the processes to clean up and end; those that are gone already are fine."""
+    """Ask the processes to clean up and end; those that are gone already are fine. On Windows nothing can be asked."""
+    if sys.platform == "win32":
+        kill(pids)
+        return
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGTERM)
@@ -61,5 +67,5 @@ def _parent_of(folder: Path) -> tuple[int, int] | None:
 
 
 def _taskkill(pid: int) -> None:
-    flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
-    subprocess.run(["taskkill", "/PID", str(pid), "/T", "/F"], capture_output=True, creationflags=flags, check=False)
+    line = ["taskkill", "/PID", str(pid), "/T", "/F"]
+    subprocess.run(line, capture_output=True, creationflags=NO_WINDOW, check=False)

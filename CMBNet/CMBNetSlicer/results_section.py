@@ -34,6 +34,8 @@ class ResultsSection:
         self._ui = ui
         self._on_detection, self._on_threshold = on_detection, on_threshold
         self.detection: DetectionNode | None = None
+        self._unusable: Any = None
+        self._problem = ""
         self._showing = False
         self._rows = CandidateRows(ui.candidateTable, self._jump)
         ui.detectionSelector.addAttribute("vtkMRMLTextNode", ATTRIBUTE, MARK)
@@ -45,7 +47,7 @@ class ResultsSection:
 
     def show(self, node: Any) -> None:
         """Show the detection of this text node; None shows none."""
-        if node is not None and self.detection is not None and self.detection.node is node:
+        if node is not None and node in (self._unusable, None if self.detection is None else self.detection.node):
             self._update()
             return
         self.detection = self._opened(node)
@@ -60,12 +62,13 @@ class ResultsSection:
         self._update()
 
     def _opened(self, node: Any) -> DetectionNode | None:
+        self._unusable, self._problem = None, ""
         if node is None:
             return None
         try:
             return DetectionNode(node)
         except InputError as problem:
-            slicer.util.errorDisplay(str(problem))
+            self._unusable, self._problem = node, str(problem)
             return None
 
     def _update(self) -> None:
@@ -86,7 +89,8 @@ class ResultsSection:
 
     def _show_words(self) -> None:
         detection = self.detection
-        self._ui.summaryLabel.text = _("No detection yet.") if detection is None else detection.summary
+        none = self._problem or _("No detection yet.")
+        self._ui.summaryLabel.text = none if detection is None else detection.summary
         remarks = [] if detection is None else detection.record.remarks
         self._ui.remarksLabel.text = "\n".join(remarks)
         self._ui.remarksLabel.visible = bool(remarks)

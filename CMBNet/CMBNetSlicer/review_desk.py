@@ -179,6 +179,11 @@ class ReviewDesk:
         """Show the finding on show."""
         if self.case_scene is None or self.review is None:
             return
+        if not self.case_scene.complete and self.lesion is None:  # what the editor has in hand is stored first
+            self._remake_scene()
+        if self.views.taken:  # by a detection, a file that was dropped, another module
+            self.views.refresh()
+            center = True
         preview = self.tools.preview if self.tools is not None else None
         self.case_scene.outlines.visible = self.outline_visible
         self.case_scene.crosshair.visible = self.crosshair_visible
@@ -249,6 +254,14 @@ class ReviewDesk:
         problems = [*review.store.problems, *loaded.problems]
         self.message = " ".join(problems)
         self.show()
+
+    def _remake_scene(self) -> None:
+        """Show the case anew after somebody took a node of it out of the scene: its findings are not in the scene."""
+        self.message = "Something of this case was removed from the scene; it is shown anew."
+        loaded = self.case_scene.loaded
+        self.case_scene.close()
+        self.case_scene = CaseScene(self._scene, loaded, self.views)
+        self.case_scene.outlines.visible = self.outline_visible
 
     def _clear(self) -> None:
         if self.case_scene is not None:

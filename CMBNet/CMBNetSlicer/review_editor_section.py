@@ -82,6 +82,8 @@ class EditorSection:
             editor = self.editor = slicer.qMRMLSegmentEditorWidget()
             editor.setMaximumNumberOfUndoStates(_UNDO_STATES)
             editor.setMRMLScene(slicer.mrmlScene)
+            # The room has set the views; the editor would put the scan into the second row too.
+            editor.setAutoShowSourceVolumeNode(False)
             # The lesion and its scan are given; more segments would come back as more findings.
             editor.setSegmentationNodeSelectorVisible(False)
             editor.setSourceVolumeNodeSelectorVisible(False)

@@ -54,11 +54,14 @@ class OutlineNode:
     @property
     def visible(self) -> bool:
         """Whether the outlines show."""
-        return bool(self.node.GetDisplayNode().GetVisibility())
+        display = self.node.GetDisplayNode()
+        return display is not None and bool(display.GetVisibility())
 
     @visible.setter
     def visible(self, visible: bool) -> None:
-        self.node.GetDisplayNode().SetVisibility(visible)
+        display = self.node.GetDisplayNode()
+        if display is not None:  # somebody may have deleted the node
+            display.SetVisibility(visible)
 
     def show(self, findings: Mapping[str, Finding], current: str | None) -> bool:
         """Bring the label map up to date; returns whether it changed."""

@@ -105,6 +105,7 @@ class ReviewPanel(VTKObservationMixin):
         self._attach_mouse()
         if self.desk is not None:
             self.desk.room.clock.resume()
+            self.desk.show(center=False)
 
     def exit(self) -> None:
         """The user left the module: nothing of the room reacts any more, and the time stands still."""

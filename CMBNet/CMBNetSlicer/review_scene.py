@@ -14,7 +14,7 @@ from CMBNetSlicer.review_crosshair import GapCrosshair
 from CMBNetSlicer.review_lesion_node import LesionNode
 from CMBNetSlicer.review_outline_node import OutlineNode
 from CMBNetSlicer.review_views import ReviewViews
-from CMBNetSlicer.review_volumes import add_volume, remove_nodes
+from CMBNetSlicer.review_volumes import add_volume, owned_nodes, remove_nodes
 
 
 class CaseScene:
@@ -40,6 +40,11 @@ class CaseScene:
         self.crosshair = GapCrosshair(scene)
         self.lesion: LesionNode | None = None
         views.show_volumes(self.scan, [node for node in (self.second, self.prior) if node is not None])
+
+    @property
+    def complete(self) -> bool:
+        """Whether scan and outlines are still in the scene; they are in lists where a user can delete them."""
+        return all(self._scene.IsNodePresent(node) for node in (self.scan, self.outlines.node))
 
     def show(self, review: CaseReview, *, center: bool = True, preview: ReadingMask | None = None) -> None:
         """Draw all outlines, and go to the finding on show, whose outline is ``preview`` while it is being drawn."""
@@ -79,6 +84,8 @@ class CaseScene:
         self.crosshair.remove()
         self.outlines.remove(self._scene)
         remove_nodes(self._scene, [self.scan, self.second, self.prior])
+        # Of what a user deleted, the display nodes are left.
+        remove_nodes(self._scene, [node for node in owned_nodes(self._scene) if node.IsA("vtkMRMLDisplayNode")])
 
     def _add(self, volume: Any, name: str) -> Any:
         return add_volume(self._scene, volume, name, display_range(volume.array)) if volume is not None else None

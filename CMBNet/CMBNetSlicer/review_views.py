@@ -109,6 +109,16 @@ class ReviewViews:
         self.refresh()  # the row may have brought new views
         return True
 
+    @property
+    def taken(self) -> bool:
+        """Whether somebody else put another volume into a main view, or took the scan from it."""
+        wanted = self._scan.GetID() if self._scan is not None else None
+        return wanted is not None and any(
+            node.GetBackgroundVolumeID() != wanted
+            for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode")
+            if node.GetLayoutName() in MAIN_VIEWS
+        )
+
     def refresh(self) -> None:
         """Show in views that came since what the others show."""
         shown = self.shown
@@ -140,15 +150,21 @@ class ReviewViews:
         self.set_beside(False)
         self._scan = None
         self.set_projection(False)
-        usual = next(iter(self._before.values()), (None, None, 0.0))  # for views that came since
+        usual = next(iter(self._before.values()), (None, None, None, 0.0))  # for views that came since
         for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode"):
-            background, foreground, opacity = self._before.get(node.GetID(), usual)
+            label, background, foreground, opacity = self._before.get(node.GetID(), usual)
+            node.SetLabelVolumeID(label)
             node.SetBackgroundVolumeID(background)
             node.SetForegroundVolumeID(foreground)
             node.SetForegroundOpacity(opacity)
 
-    def _snapshot(self) -> dict[str, tuple[Any, Any, float]]:
+    def _snapshot(self) -> dict[str, tuple[Any, Any, Any, float]]:
         return {
-            node.GetID(): (node.GetBackgroundVolumeID(), node.GetForegroundVolumeID(), node.GetForegroundOpacity())
+            node.GetID(): (
+                node.GetLabelVolumeID(),
+                node.GetBackgroundVolumeID(),
+                node.GetForegroundVolumeID(),
+                node.GetForegroundOpacity(),
+            )
             for node in nodes_of_class(self._scene, "vtkMRMLSliceCompositeNode")
         }

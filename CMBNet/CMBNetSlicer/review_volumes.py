@@ -9,9 +9,11 @@ import vtk
 from vtk.util import numpy_support
 
 from CMBNetLib.volume import Volume
+from CMBNetSlicer.scene_nodes import nodes_of_class
 
 # What the room adds to a scene carries this attribute, so that it can be told from what the user brought.
 OWNED = "CMBNet.Review"
+SCALAR_VOLUME = "vtkMRMLScalarVolumeNode"
 
 
 def add_owned(scene: Any, class_name: str, name: str) -> Any:
@@ -30,7 +32,7 @@ def _owned(scene: Any, node: Any, name: str) -> Any:
 
 def add_volume(scene: Any, volume: Volume, name: str, black_white: tuple[float, float]) -> Any:
     """Add a scalar volume node whose voxels are those of ``volume`` itself."""
-    node = add_owned(scene, "vtkMRMLScalarVolumeNode", name)
+    node = add_owned(scene, SCALAR_VOLUME, name)
     image, array = image_of(volume.array)
     node.SetIJKToRASMatrix(matrix_of(volume.ijk_to_ras))
     node.SetAndObserveImageData(image)
@@ -77,6 +79,16 @@ def remove_nodes(scene: Any, nodes: list[Any]) -> None:
         for display in displays:
             if display is not None and scene.GetNodeByID(display.GetID() or "") is display:
                 scene.RemoveNode(display)
+
+
+def scan_on_show(scene: Any) -> Any:
+    """The scalar volume that a slice view shows, else the first one, or None; never a label map or one of the room."""
+    composites = nodes_of_class(scene, "vtkMRMLSliceCompositeNode")
+    shown = [scene.GetNodeByID(node.GetBackgroundVolumeID() or "") for node in composites]
+    for node in (*shown, *nodes_of_class(scene, SCALAR_VOLUME)):
+        if node is not None and node.GetClassName() == SCALAR_VOLUME and not node.GetAttribute(OWNED):
+            return node
+    return None
 
 
 def owned_nodes(scene: Any) -> list[Any]:

@@ -56,6 +56,7 @@ class WorklistSection:
         table.verticalHeader().hide()
         table.verticalHeader().defaultSectionSize = 24
         table.cellDoubleClicked.connect(self._double_clicked)
+        ui.folderButton.clicked.connect(self._choose_folder)
         ui.caseFilterBox.currentIndexChanged.connect(self._filter_changed)
         ui.searchEdit.textChanged.connect(self._filter_changed)
 
@@ -126,6 +127,13 @@ class WorklistSection:
             if column == 1:
                 item.setForeground(qt.QBrush(qt.QColor(_COLORS.get(row.status, "#606060"))))
                 item.setToolTip(row.message)
+
+    def _choose_folder(self, _checked: bool = False) -> None:
+        """CTK's own button beside the line asks for files alone where it takes both."""
+        line = self._ui.worklistPath
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of scans or BIDS data set"), line.currentPath)
+        if folder:
+            line.currentPath = folder
 
     def _double_clicked(self, row: int, _column: int) -> None:
         if 0 <= row < len(self._ids):

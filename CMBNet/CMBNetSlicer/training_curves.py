@@ -53,10 +53,13 @@ class TrainingCurves:
         self.tables: dict[str, Any] = {}
         self.charts: dict[str, Any] = {}
 
+    @property
+    def _present(self) -> bool:
+        return all(self._scene.IsNodePresent(node) for node in (*self.tables.values(), *self.charts.values()))
+
     def follow(self, run: Path) -> None:
         """Show the logs of this run from now on; its nodes are made where the scene does not have them."""
-        present = all(self._scene.IsNodePresent(node) for node in (*self.tables.values(), *self.charts.values()))
-        if self._run != run or not self.charts or not present:
+        if self._run != run or not self.charts or not self._present:
             self._run = run
             self.tables = {log: self._table(f"{run.name} {log.removesuffix('.csv')}") for log in _LOGS}
             self.charts = {title: self._chart(f"{run.name} {title}", curves) for title, curves in CHARTS.items()}
@@ -67,6 +70,9 @@ class TrainingCurves:
         """Read the logs again where they have grown; whether one had."""
         from CMBNetTrainingLib.training_log import read_log
 
+        if not self._present:  # the scene was closed meanwhile
+            self.follow(self._run)
+            return True
         changed = False
         for log, table in self.tables.items():
             path = self._run / log

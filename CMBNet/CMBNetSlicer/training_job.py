@@ -15,7 +15,7 @@ from CMBNetSlicer.curation_job import CurationJob
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.job_events import EventReader
 from CMBNetSlicer.library_command import library_command
-from CMBNetSlicer.process_tree import ask_to_end, kill, process_tree
+from CMBNetSlicer.process_tree import NO_WINDOW, kill, process_tree
 
 _ERRORS = {error.__name__: error for error in (BundleError, Cancelled, EnvironmentProblem, InputError)}
 _LAST_CHARACTERS = 2000
@@ -29,7 +29,7 @@ class TrainingJob(CurationJob):
     def pause(self) -> None:
         """Ask it to save and end after the step it is at; it tells at which one."""
         if self.running:
-            ask_to_end(self._tree())
+            self._child.ask_to_end()
 
 
 def command_here(arguments: Sequence[str]) -> JobCommand:
@@ -80,7 +80,9 @@ def run_and_wait(command: JobCommand, on_event: Callable[[Mapping[str, Any]], No
     """
     ends: dict[str, Mapping[str, Any]] = {}
     with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(command.line, cwd=command.folder, stdout=subprocess.PIPE, stderr=complaints)
+        process = subprocess.Popen(
+            command.line, cwd=command.folder, stdout=subprocess.PIPE, stderr=complaints, creationflags=NO_WINDOW
+        )
         try:
             for event in _events(process):
                 ends[event["event"]] = event

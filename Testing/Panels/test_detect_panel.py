@@ -26,6 +26,34 @@ def test_a_scan_that_is_loaded_already_is_chosen(panel: PanelDriver) -> None:
     assert panel.ui.scanSelector.currentNode() is scan
 
 
+def test_what_the_views_show_is_chosen_before_label_maps_and_other_scans(panel: PanelDriver) -> None:
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    add_scan("first")
+    shown = add_scan("shown")
+    composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    composite.SetBackgroundVolumeID(shown.GetID())
+    panel.panel.open()
+    assert panel.parameters.inputVolume is shown
+    panel.parameters.inputVolume = None
+    slicer.mrmlScene.RemoveNode(composite)
+    panel.panel.open()
+    assert panel.parameters.inputVolume.GetName() == "first"
+
+
+def test_a_detection_without_its_text_is_told_once_and_in_the_panel(panel: PanelDriver) -> None:
+    panel.choose_scan(add_scan())
+    assert panel.detect()
+    broken = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", "broken")
+    panel.parameters.detection = broken
+    told = panel.ui.summaryLabel.text
+    assert told
+    assert told != "No detection yet."
+    panel.parameters.threshold = 0.4
+    assert panel.ui.summaryLabel.text == told
+    panel.parameters.detection = None
+    assert panel.ui.summaryLabel.text == "No detection yet."
+
+
 def test_a_run_shows_progress_and_adds_the_results(panel: PanelDriver) -> None:
     panel.choose_scan(add_scan())
     shown = []

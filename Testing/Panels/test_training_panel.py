@@ -21,6 +21,7 @@ from CMBNetLib.bundle import load_bundle
 from CMBNetSlicer.event_loop import wait_until
 from CMBNetSlicer.job_command import JobCommand
 from CMBNetSlicer.training_command import TrainingRun, model_id
+from CMBNetSlicer.training_job import TrainingJob
 from CMBNetTrainingLib.command_synthesize import add_arguments
 from CMBNetTrainingLib.training_config import THICK_FROM_MM, PhaseConfig, ValidationConfig, plain
 from training_phantoms import small_config, write_collection
@@ -208,6 +209,34 @@ def test_a_training_can_be_stopped(panel: Any, manifest: Path, tmp_path: Path, h
     else:
         host.unload_modules()
     assert wait_until(lambda: not process_exists(pid))
+
+
+_SAVES_WHEN_ASKED = """
+import json, signal, sys, time
+def save(*_):
+    time.sleep(0.5)
+    print(json.dumps({"event": "result", "step": 5}), flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+print(json.dumps({"event": "stage", "stage": "train", "message": "at work"}), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_pause_reaches_the_program_behind_the_launcher_of_slicer(tmp_path: Path) -> None:
+    launcher = tmp_path / "PythonSlicer"  # starts Python, passes no signal on, ends with its exit code
+    launcher.write_text(
+        f"#!{sys.executable}\nimport subprocess, sys\nsys.exit(subprocess.call([{sys.executable!r}, *sys.argv[1:]]))\n"
+    )
+    launcher.chmod(0o755)
+    events: list[Any] = []
+    ends: list[Any] = []
+    job = TrainingJob(events.append, lambda *end: ends.append(end))
+    job.start(JobCommand(str(launcher), ("-c", _SAVES_WHEN_ASKED), str(tmp_path)))
+    assert wait_until(lambda: bool(events), LONG)
+    job.pause()
+    assert wait_until(lambda: bool(ends), LONG)
+    assert ends == [({"event": "result", "step": 5}, "")]
 
 
 def test_a_mistake_in_the_configuration_is_told(panel: Any, manifest: Path, tmp_path: Path) -> None:

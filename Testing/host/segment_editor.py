@@ -14,7 +14,8 @@ __all__ = ["qMRMLSegmentEditorWidget"]
 
 _SETTINGS = (
     "SegmentationNodeSelectorVisible", "SourceVolumeNodeSelectorVisible", "AddRemoveSegmentButtonsVisible",
-    "SwitchToSegmentationsButtonVisible", "SpecifyGeometryButtonVisible", "UndoEnabled", "ReadOnly",
+    "SwitchToSegmentationsButtonVisible", "SpecifyGeometryButtonVisible", "AutoShowSourceVolumeNode",
+    "UndoEnabled", "ReadOnly",
 )  # fmt: skip
 
 
