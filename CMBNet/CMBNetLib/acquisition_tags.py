@@ -30,11 +30,14 @@ def sequence_of(*texts: object) -> str | None:
     return "T2*" if _T2STAR.search(text) else None
 
 
-def name_warnings(*texts: object) -> list[str]:
-    """Sentences about a scan whose name says that it is no magnitude image with its own slices."""
+def name_warnings(*texts: object, magnitude: bool = False) -> list[str]:
+    """Sentences about a scan whose name says that it is no magnitude image with its own slices.
+
+    Where the header says ``magnitude``, a phase in its name is that of the encoding.
+    """
     text = " ".join(str(part) for part in texts if part)
     warnings = []
-    if _PHASE.search(text):
+    if not magnitude and _PHASE.search(text):
         warnings.append("The name of the scan says that it is a phase image; the magnitude or SWI image is needed.")
     if _PROJECTION.search(text):
         warnings.append(
@@ -68,7 +71,8 @@ def from_sidecar(path: Path, stem: str) -> dict[str, Any]:
     echo_s = number(fields.get("EchoTime"))
     texts = [fields.get(key) for key in ("SeriesDescription", "ProtocolName", "SequenceName")]
     known = described(texts, number(fields.get("MagneticFieldStrength")), None if echo_s is None else 1e3 * echo_s)
-    return known | {"warnings": name_warnings(*texts, *image_type)}
+    magnitude = component_of(image_type) == "magnitude"
+    return known | {"warnings": name_warnings(texts[0], *image_type, magnitude=magnitude)}
 
 
 def described(texts: list[Any], field_strength_t: float | None, echo_time_ms: float | None) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from .volume_checks import MIN_SLICES
 from .wording import number_of, were
 
 _MOST_FILES = 20_000
-_SLICE_SUFFIXES = (".dcm", ".ima", ".dic", ".dicom")
+# IM0001, 1.2.840.113, a.dcm; not notes.txt, README or film.mp4
+_SLICE_NAME = re.compile(r"[^.\s]*\d[^.\s]*|.*\.(dcm|ima|dic|dicom|\d+)", re.IGNORECASE)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -73,12 +74,15 @@ def _image_files(path: Path) -> _Found:
     """The DICOM images of the folder; of a single file, those of its series or itself alone."""
     if path.is_dir():
         return _read_all(path, _walk(path))
-    own = read_dicom_file(path) if is_dicom(path) else None
+    try:
+        own = read_dicom_file(path) if is_dicom(path) else None
+    except UnusableFile as error:
+        raise InputError(str(error)) from error
     if own is None:
         raise InputError(f"{path.name} is no DICOM image (a report, or damaged); choose the series folder.")
     if len(own.slices) > 1:
         return _Found([own], [], [])
-    siblings = [item for item in sorted(path.parent.iterdir()) if item.is_file()]
+    siblings = [item for item in sorted(path.parent.iterdir()) if item.is_file() and not item.name.startswith(".")]
     found = _read_all(path.parent, siblings)
     return replace(found, files=[file for file in found.files if file.series_uid == own.series_uid])
 
@@ -111,7 +115,7 @@ def _read_all(folder: Path, paths: list[Path]) -> _Found:
     if files:
         return _Found(files, refused, _left_out([path for path in paths if path not in set(candidates)]))
     if refused:
-        raise refused[0]
+        raise InputError(str(refused[0])) from refused[0]
     if candidates:
         raise InputError(f"{folder} holds {len(candidates)} DICOM files, but no images with a position in space.")
     others = [path.name for path in paths if path.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".mha"))]
@@ -126,7 +130,7 @@ def _size(path: Path) -> int:
 
 def _left_out(paths: list[Path]) -> list[str]:
     """A warning where files that are called like slices are none: a copy may have been cut short."""
-    called_so = [p for p in paths if p.suffix.lower() in _SLICE_SUFFIXES or re.search(r"\d", p.suffix or p.name)]
+    called_so = [path for path in paths if _SLICE_NAME.fullmatch(path.name)]
     if not called_so:
         return []
     count, first = len(called_so), called_so[0].name
@@ -142,7 +146,13 @@ def _chosen(path: Path, found: _Found, series: str | None) -> tuple[list[DicomFi
     others = [error for error in found.refused if error.series_uid not in ("", files[0].series_uid)]
     for error in found.refused:
         if error not in others:
-            raise error
+            raise InputError(str(error)) from error
+    readable = _by_series(found.files)
+    if series is None and path.is_dir():
+        for error in others:
+            if error.series_uid not in readable:  # it may be the one that was meant
+                text = f"{error} For another series of the folder take --series UID:\n{_series_list(readable)}"
+                raise InputError(text) from error
     if others:
         notes.append(f"{number_of(len(others), 'file')} of other series cannot be read; the first: {others[0]}")
     return files, notes + found.notes
@@ -150,9 +160,7 @@ def _chosen(path: Path, found: _Found, series: str | None) -> tuple[list[DicomFi
 
 def _one_series(path: Path, files: list[DicomFile], series: str | None) -> tuple[list[DicomFile], list[str]]:
     """The files of the one series to read, and a warning where others were passed over."""
-    groups: dict[str, list[DicomFile]] = defaultdict(list)
-    for file in files:
-        groups[file.series_uid].append(file)
+    groups = _by_series(files)
     if series is not None:
         if series not in groups:
             raise InputError(f"{path.name} has no series {series}. It has:\n{_series_list(groups)}")
@@ -167,6 +175,13 @@ def _one_series(path: Path, files: list[DicomFile], series: str | None) -> tuple
     left = len(groups) - 1
     note = f"{left} other series of fewer than {MIN_SLICES} slices (localizers) in the folder {were(left)} left out."
     return groups[large[0]], [note]
+
+
+def _by_series(files: list[DicomFile]) -> dict[str, list[DicomFile]]:
+    groups: dict[str, list[DicomFile]] = defaultdict(list)
+    for file in files:
+        groups[file.series_uid].append(file)
+    return groups
 
 
 def _n_slices(files: list[DicomFile]) -> int:
@@ -215,6 +230,8 @@ def _metadata(file: DicomFile, slices: list[DicomSlice]) -> dict[str, Any]:
         "sequence": acquisition_tags.sequence_from_tags(file.scanning_sequence, echo),
         "series_uid": file.series_uid,
         "series_description": file.description,
-        "warnings": acquisition_tags.name_warnings(*file.texts, *file.image_type),
+        "warnings": acquisition_tags.name_warnings(
+            file.description, *file.image_type, magnitude=components == {"magnitude"}
+        ),
     }
     return metadata | acquisition_tags.described([*file.texts, *file.image_type], file.field_strength_t, echo)

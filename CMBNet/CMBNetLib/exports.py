@@ -135,7 +135,8 @@ def check_place(scan: Volume, out_dir: str | os.PathLike[str]) -> None:
         return  # nothing to lose
     if there != scan.fingerprint():
         raise InputError(
-            f"{path} holds the results of another scan called '{scan.name}'; choose another folder, or move them away."
+            f"{path} holds the results of another scan or frame called '{scan.name}'; choose another folder, or move "
+            "them away."
         )
 
 

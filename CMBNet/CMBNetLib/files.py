@@ -22,6 +22,7 @@ _STALE_AFTER_S = 24 * 3600.0
 _SCAN_SUFFIXES = (
     ".nii.gz", ".img.gz", ".hdr.gz", ".nii", ".img", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".ima",
 )  # fmt: skip
+_LEAST_ROOM = 100_000  # bytes; results of a detection take more
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _open_outputs: set[Path] = set()
 
@@ -85,13 +86,15 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
     Raises
     ------
     InputError
-        The folder or what it lies in is read-only, full, or a file.
+        The folder or what it lies in is read-only, full, a file or not there at all.
     """
     folder = Path(os.path.abspath(folder))
     try:
-        existing = next(place for place in (folder, *folder.parents) if place.exists())
-        with tempfile.TemporaryFile(dir=existing):
-            pass
+        existing = next((place for place in (folder, *folder.parents) if place.exists()), None)
+        if existing is None:
+            raise InputError(f"Cannot write into {folder}: there is no such drive. Choose another folder.")
+        with tempfile.TemporaryFile(dir=existing) as stream:
+            stream.write(bytes(_LEAST_ROOM))
     except OSError as error:
         raise InputError(f"Cannot write into {folder}: {error.strerror or error}. Choose another folder.") from error
 

@@ -29,11 +29,11 @@ _META_TYPES = {
     "MET_UINT": "uint32", "MET_LONG": "int32", "MET_ULONG": "uint32", "MET_LONG_LONG": "int64",
     "MET_ULONG_LONG": "uint64", "MET_FLOAT": "float32", "MET_DOUBLE": "float64",
 }  # fmt: skip
-# NRRD counts time among the axes of the domain.
 _ANATOMICAL_SPACES = (
     "right-anterior-superior", "ras", "left-anterior-superior", "las", "left-posterior-superior", "lps",
 )  # fmt: skip
 _MILLIMETRES = {"mm", "millimeter", "millimeters", "millimetre", "millimetres", "none", "???", ""}
+# NRRD counts time among the axes of the domain.
 _DOMAIN_KINDS = ("domain", "space", "time", "???")
 
 

@@ -252,19 +252,22 @@ def write_volume(volume: Volume, path: str | os.PathLike[str], *, dtype: np.dtyp
     """
     import SimpleITK as sitk
 
+    from .image_header import reason_of
     from .volume_reading import header_of
 
     path = Path(path)
-    if not path.name.lower().endswith(_WRITABLE):
+    if not path.name.endswith(_WRITABLE):
         raise InputError(f"Cannot write {path.name}: choose a name that ends in {', '.join(_WRITABLE)}.")
     image = to_sitk(volume if dtype is None else volume.with_array(volume.array.astype(dtype)))
     with atomic_output(path) as temporary:
         try:
             sitk.WriteImage(image, os.fspath(temporary), useCompression=path.suffix.lower() != ".nii")
-            # On a full disk ITK ends a NIfTI file early and says nothing.
+        except RuntimeError as error:
+            raise InputError(f"Cannot write {path} ({reason_of(error)}). Is the disk full?") from error
+        try:
             header_of(temporary)
-        except (RuntimeError, InputError) as error:
-            raise InputError(f"Cannot write {path}: the disk is full or the folder may not be written.") from error
+        except InputError as error:  # on a full disk ITK ends a NIfTI file early and says nothing
+            raise InputError(f"Cannot write {path}: it ended early. Is the disk full?") from error
     return path
 
 

@@ -100,7 +100,7 @@ def _read_file(path: Path, frame: int | None) -> Volume:
     stem = scan_stem(path)
     metadata: dict[str, Any] = {"modality": "MR", "warnings": [*header.warnings, *acquisition_tags.name_warnings(stem)]}
     sidecar = acquisition_tags.from_sidecar(path, stem)
-    metadata["warnings"] += sidecar.pop("warnings", [])
+    metadata["warnings"] += [text for text in sidecar.pop("warnings", []) if text not in metadata["warnings"]]
     metadata |= {"sequence": acquisition_tags.sequence_of(stem, header.description)} | sidecar
     if frame is not None:
         metadata["frame"] = frame

@@ -135,8 +135,9 @@ def _session_order(session: str) -> list[tuple[int, str]]:
 
 def _is_scan(path: Path) -> bool:
     if path.is_dir():
-        children = [child for child in sorted(path.iterdir()) if not child.name.startswith(".") and child.is_file()]
-        return any(map(_is_dicom, children[:_MOST_LOOKED_AT]))
+        files = [child for child in sorted(path.iterdir()) if child.is_file()]
+        images = [file for file in files if not file.name.startswith(".") and file.name.upper() != "DICOMDIR"]
+        return any(map(_is_dicom, images[:_MOST_LOOKED_AT]))
     name = path.name.lower()
     return (
         name.endswith(_IMAGES)

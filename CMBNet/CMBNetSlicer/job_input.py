@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,8 +49,7 @@ def write_job_input(node: Any, folder: Path) -> JobInput:
         The node has no image, or more than one value a voxel.
     """
     _check(node)
-    # Python on Windows cannot hand other letters to ITK.
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in node.GetName() or "") or "scan"
+    name = _plain(node.GetName() or "") or "scan"
     ijk_to_ras = _matrix(node)
     world = _parent_matrix(node)
     if world is not None and _orthogonal(world @ ijk_to_ras):
@@ -58,6 +58,12 @@ def write_job_input(node: Any, folder: Path) -> JobInput:
     with _resampled(node) as copy:
         path = _write(copy, _matrix(copy), folder / f"{name}.nii")
         return JobInput(path, _matrix(copy), follows_transform=False)
+
+
+def _plain(name: str) -> str:
+    """The name in letters that Python can hand to ITK on Windows; names that differ stay different."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
+    return plain if name.isascii() else f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def _check(node: Any) -> None:

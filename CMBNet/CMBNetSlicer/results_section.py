@@ -34,7 +34,7 @@ class ResultsSection:
         self._ui = ui
         self._on_detection, self._on_threshold = on_detection, on_threshold
         self.detection: DetectionNode | None = None
-        self._unusable: Any = None
+        self._unusable: tuple[Any, str] = (None, "")
         self._problem = ""
         self._showing = False
         self._rows = CandidateRows(ui.candidateTable, self._jump)
@@ -47,7 +47,8 @@ class ResultsSection:
 
     def show(self, node: Any) -> None:
         """Show the detection of this text node; None shows none."""
-        if node is not None and node in (self._unusable, None if self.detection is None else self.detection.node):
+        present = None if self.detection is None else self.detection.node
+        if node is not None and (node is present or (node, node.GetText()) == self._unusable):
             self._update()
             return
         self.detection = self._opened(node)
@@ -62,13 +63,13 @@ class ResultsSection:
         self._update()
 
     def _opened(self, node: Any) -> DetectionNode | None:
-        self._unusable, self._problem = None, ""
+        self._unusable, self._problem = (None, ""), ""
         if node is None:
             return None
         try:
             return DetectionNode(node)
         except InputError as problem:
-            self._unusable, self._problem = node, str(problem)
+            self._unusable, self._problem = (node, node.GetText()), str(problem)
             return None
 
     def _update(self) -> None:

@@ -44,6 +44,8 @@ class ReviewDesk:
         Id of the mimic that *not* takes when it is pressed twice.
     asks_for_mimic : bool
         *Not* was pressed, and what the finding is instead is still to be said.
+    in_view : bool
+        The reader is in the room: the views are its own.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ReviewDesk:
         self.outline_visible = True
         self.crosshair_visible = True
         self.editing = False
+        self.in_view = True
         self._scene = scene
         self._on_change = on_change
         self._acts = ReviewActions(self).table()
@@ -179,11 +182,8 @@ class ReviewDesk:
         """Show the finding on show."""
         if self.case_scene is None or self.review is None:
             return
-        if not self.case_scene.complete and self.lesion is None:  # what the editor has in hand is stored first
-            self._remake_scene()
-        if self.views.taken:  # by a detection, a file that was dropped, another module
-            self.views.refresh()
-            center = True
+        if self.in_view:
+            center = self._views_retaken() or center
         preview = self.tools.preview if self.tools is not None else None
         self.case_scene.outlines.visible = self.outline_visible
         self.case_scene.crosshair.visible = self.crosshair_visible
@@ -254,6 +254,17 @@ class ReviewDesk:
         problems = [*review.store.problems, *loaded.problems]
         self.message = " ".join(problems)
         self.show()
+
+    def _views_retaken(self) -> bool:
+        """Whether the scene or the views had to be set anew, after what somebody else did to them."""
+        # What the Segment Editor has in hand is stored first.
+        if not self.case_scene.complete and self.lesion is None:
+            self._remake_scene()
+            return True
+        if self.views.taken:  # by a detection, a file that was dropped, another module
+            self.views.refresh()
+            return True
+        return False
 
     def _remake_scene(self) -> None:
         """Show the case anew after somebody took a node of it out of the scene: its findings are not in the scene."""

@@ -105,7 +105,8 @@ class ReviewPanel(VTKObservationMixin):
         self._attach_mouse()
         if self.desk is not None:
             self.desk.room.clock.resume()
-            self.desk.show(center=False)
+            self.desk.in_view = True
+            self.desk.settle()
 
     def exit(self) -> None:
         """The user left the module: nothing of the room reacts any more, and the time stands still."""
@@ -114,6 +115,7 @@ class ReviewPanel(VTKObservationMixin):
         self._focus.watch(None)
         self._mouse.detach()
         if self.desk is not None:
+            self.desk.in_view = False  # what somebody else shows now stays
             self.desk.settle()
             self.desk.room.clock.pause()
 

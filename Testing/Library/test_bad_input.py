@@ -119,13 +119,21 @@ def test_the_sidecar_tells_the_acquisition(tmp_path: Path) -> None:
     [
         ({"SeriesDescription": "FILT_PHA: Ax SWAN"}, "phase image"),
         ({"SeriesDescription": "mIP_Images(SW)"}, "minimum intensity projection"),
-        ({"ImageType": ["DERIVED", "PRIMARY", "MINIP"]}, ""),
+        ({"ImageType": ["DERIVED", "PRIMARY", "MINIP"]}, "minimum intensity projection"),
     ],
 )
 def test_a_sidecar_that_speaks_against_the_scan_is_told(tmp_path: Path, fields: dict[str, object], words: str) -> None:
     (tmp_path / "scan.json").write_text(json.dumps(fields), encoding="utf-8-sig")
     warnings = read_volume(head_file(tmp_path, make.head_array())).metadata["warnings"]
     assert [words in warning for warning in warnings] == [True]
+
+
+def test_the_phase_of_the_encoding_is_no_phase_image(tmp_path: Path) -> None:
+    fields = {"SeriesDescription": "AX SWI phase AP", "ImageType": ["ORIGINAL", "PRIMARY", "M", "SWI"]}
+    (tmp_path / "scan.json").write_text(json.dumps(fields))
+    assert read_volume(head_file(tmp_path, make.head_array())).metadata["warnings"] == []
+    make.write_series(tmp_path / "series", SeriesDescription="AX SWI phase AP")
+    assert read_volume(tmp_path / "series").metadata["warnings"] == []
 
 
 def test_a_broken_sidecar_is_told_and_ignored(tmp_path: Path) -> None:
@@ -196,7 +204,9 @@ def test_what_is_no_slice_of_the_scan_is_left_out(tmp_path: Path) -> None:
 def test_an_unreadable_file_of_another_series_does_not_stand_in_the_way(tmp_path: Path) -> None:
     make.write_series(tmp_path)
     make.inverted_copy(tmp_path / "IM0001.dcm", tmp_path / "z.dcm", SeriesInstanceUID=f"{make.UID_ROOT}99")
-    volume = read_volume(tmp_path)
+    with pytest.raises(InputError, match=r"z\.dcm is a colour .*take --series UID:\n  \S+\.1  'ax swi 3d', MR, 12"):
+        read_volume(tmp_path)
+    volume = read_volume(tmp_path, series=f"{make.UID_ROOT}1")
     np.testing.assert_array_equal(volume.array, make.head_array())
     (warning,) = volume.metadata["warnings"]
     assert "1 file of other series cannot be read; the first: z.dcm is a colour" in warning

@@ -251,7 +251,7 @@ def test_results_of_another_scan_of_this_name_are_not_replaced(tmp_path: Path, r
     paths = write_results(result, tmp_path)
     check_place(result.scan, tmp_path)
     other = result.scan.with_array(result.scan.array + 1)
-    with pytest.raises(InputError, match="holds the results of another scan called"):
+    with pytest.raises(InputError, match="holds the results of another scan or frame called"):
         check_place(other, tmp_path)
     paths["json"].write_text("{")
     check_place(other, tmp_path)

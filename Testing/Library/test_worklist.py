@@ -122,7 +122,8 @@ def test_the_prior_is_that_of_the_session_before_by_number(tmp_path: Path) -> No
 
 def test_a_series_beside_other_files_is_found(tmp_path: Path) -> None:
     touch(*(tmp_path / "a" / name for name in (".DS_Store", "AUTORUN.INF", "CHECKSUM.TXT", "DESKTOP.INI")))
-    (tmp_path / "a" / "IM0001").write_bytes(b"\0" * 128 + b"DICM")
+    for path in (tmp_path / "a" / "IM0001", tmp_path / "DICOMDIR"):
+        path.write_bytes(b"\0" * 128 + b"DICM")
     assert [case.image for case in read_worklist(tmp_path).cases] == [tmp_path / "a"]
 
 
