@@ -13,6 +13,7 @@ import vtk
 from CMBNetLib.errors import InputError
 from CMBNetSlicer.detection_node import DetectionNode, detections_of, show_only
 from CMBNetSlicer.detection_record import DetectionRecord, read_record
+from CMBNetSlicer.job_input import write_job_input
 from CMBNetSlicer.microbleed_segmentation import CANDIDATE_TAG, SCORE_TAG, segment_id
 from CMBNetSlicer.slice_jump import jump_to
 
@@ -281,3 +282,14 @@ def many_candidates(count: int) -> DetectionRecord:
     document = {"candidates": entries, "settings": {"threshold": 0.5}, "floor_threshold": 0.0, "qc": [],
                 "operating_points": {}, "scan": {"ijk_to_ras": np.eye(4).tolist()}}  # fmt: skip
     return DetectionRecord(document, voxels, np.eye(4))
+
+
+def test_names_beyond_ascii_become_plain_file_names_that_differ(tmp_path: Path) -> None:
+    names = []
+    for name in ("Schädel SWI", "患者一", "患者二", "plain"):
+        node = slicer.util.addVolumeFromArray(np.zeros((3, 4, 5), np.int16), name=name)
+        names.append(write_job_input(node, tmp_path).path.name)
+    assert all(name.isascii() for name in names)
+    assert len(set(names)) == 4
+    assert names[0].startswith("Sch_del_SWI_")
+    assert names[3] == "plain.nii"
