@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+import qt
 import slicer
 from panel_driver import REPOSITORY, PanelDriver, add_scan
+from review_driver import ReviewDriver
 
 import host
 from CMBNetSlicer.job_command import JobCommand
+from review_cases import dots_of
 
 
 def panel_of(name: str) -> Any:
@@ -49,3 +53,15 @@ def test_the_paths_of_an_evaluation_are_there_again_in_the_next_session(tmp_path
         name: str(folder) for name, folder in folders.items()
     }
     assert ui.evaluateButton.enabled
+
+
+def test_the_folder_of_a_worklist_is_chosen_by_a_button_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = ReviewDriver(dots_of)
+    chosen = [str(tmp_path), ""]
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_arguments: chosen.pop(0))
+    for _time in range(2):  # an empty answer, Cancel, keeps what is there
+        room.ui.folderButton.click()
+        assert room.ui.worklistPath.currentPath == str(tmp_path)
+    room.close()

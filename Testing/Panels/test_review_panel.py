@@ -17,7 +17,6 @@ from review_driver import REPOSITORY, ReviewDriver
 import host
 from CMBNetLib.readings import ReadingHeader, ReadingStore, read_readings, readings_path
 from CMBNetLib.worklist import Worklist, write_csv_worklist
-from CMBNetSlicer import slice_jump
 from CMBNetSlicer.review_volumes import owned_nodes
 from review_cases import a_worklist, dots_of, worklist_in
 
@@ -57,65 +56,7 @@ def open_by_hand(room: ReviewDriver, path: Path, reader: str = "ann") -> str:
     return str(room.ui.worklistMessage.text)
 
 
-def main_backgrounds() -> set[str]:
-    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-    return {node.GetBackgroundVolumeID() for node in composites if node.GetLayoutName() in ("Red", "Yellow", "Green")}
-
-
-# ---- what others do to the scene ----
-
-
-def test_a_volume_that_something_else_shows_is_replaced_by_the_case_at_the_next_key(
-    room: ReviewDriver, worklist: Worklist
-) -> None:
-    room.open(worklist)
-    scan, other = room.desk.case_scene.scan, slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "dropped")
-    slice_jump.show_scan(slicer.mrmlScene, other)
-    assert main_backgrounds() == {other.GetID()}
-    room.key("M")
-    assert main_backgrounds() == {scan.GetID()}
-    slice_jump.show_scan(slicer.mrmlScene, other)
-    room.panel.exit()
-    room.panel.enter()
-    assert main_backgrounds() == {scan.GetID()}
-
-
-@pytest.mark.parametrize("which", ["scan", "outlines"])
-def test_a_node_of_the_case_that_was_deleted_comes_back(room: ReviewDriver, worklist: Worklist, which: str) -> None:
-    room.open(worklist)
-    room.key("M")
-    scene = room.desk.case_scene
-    slicer.mrmlScene.RemoveNode(scene.scan if which == "scan" else scene.outlines.node)
-    room.key("N")
-    assert room.desk.case_scene.complete
-    assert main_backgrounds() == {room.desk.case_scene.scan.GetID()}
-    assert "removed from the scene" in room.ui.readingMessage.text
-    assert room.raised == []
-    room.panel.close_worklist()
-    assert owned_nodes(slicer.mrmlScene) == []
-
-
-def test_label_layers_are_there_again_after_the_room(room: ReviewDriver, worklist: Worklist) -> None:
-    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
-    composite = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
-    composite.SetLabelVolumeID(labels.GetID())
-    room.open(worklist)
-    assert composite.GetLabelVolumeID() is None
-    room.panel.close_worklist()
-    assert composite.GetLabelVolumeID() == labels.GetID()
-
-
 # ---- the worklist ----
-
-
-def test_a_folder_is_chosen_by_a_button_of_its_own(
-    room: ReviewDriver, scans: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chosen = [str(scans), ""]
-    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_arguments: chosen.pop(0))
-    for _time in range(2):  # an empty answer, Cancel, keeps what is there
-        room.ui.folderButton.click()
-        assert room.ui.worklistPath.currentPath == str(scans)
 
 
 def test_a_worklist_file_opens_by_the_button_and_the_table_tells_how_far_it_is(
