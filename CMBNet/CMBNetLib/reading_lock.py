@@ -58,16 +58,28 @@ class ReadingLock:
             self.path.unlink(missing_ok=True)
 
     def _create(self, path: Path) -> bool:
+        # Written first and linked then: a program killed in between leaves no lock that does not say whose it is.
+        written = path.with_name(f"{path.name}.{self._token}")
+        self._write(written)
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            os.link(written, path)
         except FileExistsError:
             return False
+        except OSError:  # a disk without hard links
+            try:
+                self._write(path)
+            except FileExistsError:
+                return False
+        finally:
+            written.unlink(missing_ok=True)
+        return True
+
+    def _write(self, path: Path) -> None:
         owner = {"pid": os.getpid(), "host": socket.gethostname(), "token": self._token, "since": _now()}
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        with open(path, "x", encoding="utf-8") as stream:
             json.dump(owner, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        return True
 
     def _take_over(self, *, force: bool) -> None:
         # The guard makes one of several programs that see the same dead lock win; the others must not remove

@@ -110,6 +110,31 @@ def test_a_torn_lock_file_is_not_taken_over_silently(tmp_path: Path) -> None:
     ReadingLock(path, force=True).release()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_kill_while_the_lock_is_made_leaves_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    child = os.fork()
+    if child == 0:
+        os.link = lambda *_paths: os._exit(0)  # type: ignore[assignment, return-value]
+        os.fsync = lambda _descriptor: os._exit(0)  # type: ignore[assignment, return-value]
+        ReadingLock(path)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    ReadingLock(path).release()
+
+
+def test_a_disk_without_hard_links_has_locks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_paths: Path) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refused)
+    lock = ReadingLock(tmp_path / "a.jsonl")
+    with pytest.raises(LockedError):
+        ReadingLock(tmp_path / "a.jsonl")
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_guard_left_by_a_crash_blocks_for_a_minute_only(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.with_name("a.jsonl.lock").write_text(json.dumps({"pid": 2**22 + 1, "host": socket.gethostname()}))
