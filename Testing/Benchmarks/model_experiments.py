@@ -98,6 +98,13 @@ class WithSymmetry(WithChannel):
         return F.avg_pool3d(votes, (1, 3, 3), 1, (0, 1, 1)).to(x.dtype)
 
 
+class Cubic(AnisotropicUNet):
+    """Pools across slices as often as in the plane, however far apart they are."""
+
+    def plan(self, slice_mm: float) -> list[tuple[int, int, int]]:
+        return [(2, 2, 2)] * (len(self.spec.filters) - 1)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One row: what changed against the first, and how.
@@ -163,6 +170,7 @@ EXPERIMENTS = (
     Experiment(
         "coarse", "pixels of 1 mm instead of 0.5", lambda c: replace(c, network=replace(c.network, pixel_mm=1.0))
     ),
+    Experiment("cubic", "pooled across slices as often as in the plane, however far apart they are", network=Cubic),
     Experiment("by-sequence", "one network for SWI and one for T2*, each with half the steps", by_sequence=True),
     Experiment("minimum", "the minimum over the slices within 4 mm as another channel", network=WithMinimum),
     Experiment("symmetry", "a radial symmetry transform as another channel", network=WithSymmetry),
