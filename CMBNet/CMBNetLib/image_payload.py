@@ -50,23 +50,25 @@ def check_nifti_payload(header: ImageHeader, path: Path, offset: int, dtype: np.
     ImageHeader
         With ``not_numbers``.
     """
-    with open_file(path) as stream:
-        compressed = stream.read(2) == GZIP_MAGIC
     counter = _NotNumbers(dtype, math.prod(header.sizes[:3]), header.n_frames, offset)
     watch = counter.add if dtype.kind in "fc" else None
-    chunks = _data(path, 0, compressed, watch is not None)
+    chunks = _data(path, 0, _is_compressed(path), watch is not None)
     _check_length(header, _length(chunks, path, _limit(header, offset), watch) - offset)
     return replace(header, not_numbers=tuple(counter.counts.tolist()))
 
 
 def where_not_numbers(header: ImageHeader, path: Path, offset: int, dtype: np.dtype) -> np.ndarray:
     """Which voxels of the first frame are NaN or infinite, bool [k, j, i]; arguments as for `check_nifti_payload`."""
-    with open_file(path) as stream:
-        compressed = stream.read(2) == GZIP_MAGIC
-    watch = _NotNumbers(dtype, math.prod(header.sizes[:3]), 1, offset)
-    watch.seen = np.zeros(math.prod(header.sizes[:3]), bool)
-    _length(_data(path, 0, compressed, True), path, _limit(header, offset), watch.add)
+    voxels = math.prod(header.sizes[:3])
+    watch = _NotNumbers(dtype, voxels, 1, offset)
+    watch.seen = np.zeros(voxels, bool)
+    _length(_data(path, 0, _is_compressed(path), True), path, _limit(header, offset), watch.add)
     return watch.seen.reshape(header.sizes[2::-1])
+
+
+def _is_compressed(path: Path) -> bool:
+    with open_file(path) as stream:
+        return stream.read(2) == GZIP_MAGIC
 
 
 class _NotNumbers:

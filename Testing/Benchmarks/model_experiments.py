@@ -1,6 +1,7 @@
 """What each part of the recipe is worth: small networks, trained alike but for one thing, on the same validation scans.
 
     python Testing/Benchmarks/model_experiments.py COLLECTION -o RUNS [--steps 3000] [--only NAME ...] [--write]
+        [--loss LOSS] [--seed N]
 
 COLLECTION is what `cmbnet train default --label-maps ...` simulates (RUN/synthetic). A run that is there is not trained
 again. `--precision bfloat16` halves the time of a step on CPUs that multiply it in hardware. `--write` puts the table
@@ -174,7 +175,7 @@ EXPERIMENTS = (
     Experiment("by-sequence", "one network for SWI and one for T2*, each with half the steps", by_sequence=True),
     Experiment("minimum", "the minimum over the slices within 4 mm as another channel", network=WithMinimum),
     Experiment("symmetry", "a radial symmetry transform as another channel", network=WithSymmetry),
-    Experiment("full", "the shipped network", lambda c: replace(c, network=PRESETS["default"].network)),
+    Experiment("full", "the size of the shipped network", lambda c: replace(c, network=PRESETS["default"].network)),
 )  # fmt: skip
 
 
